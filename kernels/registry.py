@@ -1,0 +1,49 @@
+"""Which scan backends exist on this machine, and why the others do not.
+
+A backend is a module with `unavailable() -> str | None`, `forward`, `backward` and `adjoint` over contiguous tensors
+(see `kernels.cpu`). New ones join by one line in `_BACKENDS`; tests are parametrised over `names()`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from kernels.errors import BackendError
+
+# Name -> module and the torch device type it serves; the first available one for a device is the default.
+_BACKENDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cpu": ("kernels.cpu", ("cpu",)),
+    "reference": ("kernels.reference", ("cpu", "cuda", "mps")),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every backend this version knows, available here or not."""
+    return tuple(_BACKENDS)
+
+
+def why_not(name: str) -> str | None:
+    """The reason why backend `name` cannot run here, or None if it can."""
+    if name not in _BACKENDS:
+        return f"no such backend; there are {', '.join(_BACKENDS)}"
+    reason: str | None = importlib.import_module(_BACKENDS[name][0]).unavailable()
+    return reason
+
+
+def pick(device_type: str, name: str | None = None) -> ModuleType:
+    """The backend for tensors on `device_type`, or the one asked for by name.
+
+    Raises BackendError with the reason when that one cannot run.
+    """
+    if name is not None:
+        reason = why_not(name)
+        if reason is None and device_type not in _BACKENDS[name][1]:
+            reason = f"it does not serve tensors on {device_type}"
+        if reason is not None:
+            raise BackendError(f"scan backend '{name}' cannot be used: {reason}")
+        return importlib.import_module(_BACKENDS[name][0])
+    for candidate, (module, devices) in _BACKENDS.items():
+        if device_type in devices and why_not(candidate) is None:
+            return importlib.import_module(module)
+    raise BackendError(f"no scan backend serves tensors on {device_type}")

@@ -13,13 +13,13 @@ import hashlib
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from propagation.errors import OutputError, WeightsError
+from propagation.atomic import atomic_write, output_boundary
+from propagation.errors import WeightsError
 
 if TYPE_CHECKING:  # torch takes a second to import, and `info` reads headers without it
     import torch
@@ -126,10 +126,10 @@ def load_weights(path: str | Path, expected: Expected) -> dict[str, torch.Tensor
 
 
 def save_weights(path: str | Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, str]) -> None:
-    """Write a weights file so that it is whole or absent; what was there stays until the new one is complete.
+    """Write a weights file so that it is whole or absent; what was there stays until the new one is read back.
 
     `header` as made by `pack_header`; the sha256 is added here. Raises WeightsError when the header lacks a field or a
-    number is not finite, OutputError when the file cannot be written.
+    number is not finite, OutputError or NoSpaceError when the file cannot be written.
     """
     import safetensors.torch
 
@@ -140,7 +140,16 @@ def save_weights(path: str | Path, tensors: Mapping[str, torch.Tensor], header: 
     bare = safetensors.torch.save(dense)
     (length,) = struct.unpack_from("<Q", bare)
     digest = hashlib.sha256(memoryview(bare)[8 + length :]).hexdigest()
-    _replace(path, safetensors.torch.save(dense, {**header, "sha256": digest}))
+    content = safetensors.torch.save(dense, {**header, "sha256": digest})
+    expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in dense.items()}
+    with output_boundary(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, verify=lambda temporary: _check_written(temporary, expected)) as temporary:
+        temporary.write_bytes(content)
+
+
+def _check_written(path: Path, expected: Expected) -> None:
+    load_weights(path, expected)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -296,20 +305,3 @@ def _check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise WeightsError(f"tensor {name!r} holds NaN or infinite numbers", path=path, advice=RESTORE)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise OutputError(f"the weights cannot be written ({error.strerror})", path=path) from error

@@ -1,0 +1,63 @@
+"""L* of a clip's frames at work size, read in whichever direction the work goes and kept while memory allows."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.coloring import lightness_of
+from app.keyframes import shrink
+
+if TYPE_CHECKING:
+    from app.jobs import CancelToken
+    from propagation.video.frame import Frame
+    from propagation.video.reader import Clip
+
+Float = NDArray[np.float32]
+
+# 160 frames of 854x480: motion looks at neighbours, two-sided carrying comes back over an interval.
+CACHE_BYTES = 256 * 2**20
+
+
+class LightnessReader:
+    """Gives L* (h, w) float32 in 0..100 of any frame; neighbours in a row cost one decoded frame each.
+
+    Long-GOP video is slow to enter anywhere but cheap to go along: a run backwards is read as one. Every request
+    checks `cancel`.
+    """
+
+    def __init__(
+        self, clip: Clip, shape: tuple[int, int], cancel: CancelToken, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        self._clip = clip
+        self._shape = shape
+        self._cancel = cancel
+        self._kept: OrderedDict[int, Float] = OrderedDict()
+        self._most = max(4, cache_bytes // (shape[0] * shape[1] * 4))
+        self._last = -1
+        self._backwards: Iterator[Frame] | None = None
+
+    def at(self, index: int) -> Float:
+        """L* of frame `index`. Raises what reading raises, and Cancelled."""
+        self._cancel.check()
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        frame = self._read(index)
+        lightness = shrink(lightness_of(frame), self._shape)
+        self._kept[index] = lightness
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return lightness
+
+    def _read(self, index: int) -> Frame:
+        if index + 1 != self._last:
+            self._backwards = None
+        elif self._backwards is None:
+            self._backwards = self._clip.frames(0, index + 1, -1)
+        self._last = index
+        return self._clip.frame(index) if self._backwards is None else next(self._backwards)

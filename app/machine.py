@@ -1,0 +1,81 @@
+"""What this machine offers and how much of it a run takes: one place for threads and the device."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from app.errors import DeviceError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+# Read once by OpenMP and numba when they are first imported, so they are set before anything heavy is.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def core_count() -> int:
+    """Cores this process may use; fewer than the machine's in a container or under taskset."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def thread_count(asked: int | None = None) -> int:
+    """Threads a run takes: what was asked for, else OMP_NUM_THREADS, else every core this process may use."""
+    if asked is not None:
+        return max(1, asked)
+    inherited = os.environ.get("OMP_NUM_THREADS", "")
+    return int(inherited) if inherited.isdigit() and int(inherited) > 0 else core_count()
+
+
+def set_threads(asked: int | None = None) -> int:
+    """Gives torch, numba and OpenCV one budget and returns it.
+
+    What is not imported yet reads the budget from the environment when it is, so this imports nothing heavy.
+    """
+    import cv2
+
+    count = thread_count(asked)
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(count)
+    cv2.setNumThreads(count)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
+    if "numba" in sys.modules:
+        numba = sys.modules["numba"]
+        # numba starts its pool once; it can be asked for fewer threads later, never for more.
+        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    return count
+
+
+def choose_device(asked: str = "auto") -> str:
+    """Resolves `auto`, `cpu` or `cuda` to a torch device name.
+
+    Raises DeviceError where CUDA was asked for by name and this machine has none that torch can use.
+    """
+    if asked == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "auto":
+        return "cpu"
+    why = "this torch was built without CUDA" if torch.version.cuda is None else "torch finds no usable NVIDIA driver"
+    raise DeviceError(f"there is no CUDA device: {why}", advice="Use --device cpu, or --device auto to take what is there")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to run the scans: its name, and why it cannot run here (empty where it can)."""
+
+    name: str
+    why_not: str
+
+
+def backends() -> list[Backend]:
+    """Every backend of the scans, those that run here and those that do not."""
+    from kernels import registry
+
+    return [Backend(name, registry.why_not(name) or "") for name in registry.names()]

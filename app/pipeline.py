@@ -1,0 +1,41 @@
+"""The stages that the jobs put together, gathered so that a test or a benchmark can hand in others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Loaders and functions of the propagation floor; `real()` gives those of the trained networks.
+
+    `load_densifier(device)` gives an object with `prepare(lightness)` and `fill(prepared, hints)`;
+    `make_hints(values, strength)` the hints that it takes; `load_carrier(device)` what `carry` takes as its carrier;
+    `find_cuts(clip)` the first frame of every shot but the first; `lift(ab, small, full)` work-size ab at full size.
+    """
+
+    load_densifier: Callable[[str], Any]
+    make_hints: Callable[..., Any]
+    load_carrier: Callable[[str], Any]
+    find_cuts: Callable[..., list[int]]
+    carry: Callable[..., Any]
+    lift: Callable[..., Any]
+
+
+def real() -> Pipeline:
+    """The trained networks; imports torch."""
+    from propagation.densify import Densifier, Hints
+    from propagation.lift import lift_chroma
+    from propagation.sequence import Carrier, carry
+    from propagation.shots import find_cuts
+
+    return Pipeline(
+        load_densifier=lambda device: Densifier.load(device=device),
+        make_hints=Hints,
+        load_carrier=lambda device: Carrier.load(device=device),
+        find_cuts=find_cuts,
+        carry=carry,
+        lift=lift_chroma,
+    )

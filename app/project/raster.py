@@ -67,6 +67,10 @@ class HintRaster:
         self._covered = EMPTY
         self._stroke: Stroke | None = None
 
+    def rest(self) -> None:
+        """Takes `image`, changed from outside, as what the next strokes lie over."""
+        self._under[:] = self.image
+
     def begin(self, stroke: Stroke) -> Rect:
         """Draws a whole stroke over what is there; returns the pixels touched."""
         rows, columns = self._covered.slices

@@ -75,7 +75,8 @@ def relative_source_path(record: Record) -> str | None:
 def from_record(record: object, pictures: Mapping[str, bytes]) -> Project:
     """The project that `record` tells; `pictures` are the PNG members by name. Raises ProjectError."""
     top = _Object(record, "project")
-    source = _source(top.part("source")) if top.value("source") is not None else None
+    told = top.take("source")
+    source = _source(_Object(told, "project.source")) if told is not None else None
     frames = source.frame_count if source else 0
     keys: dict[int, KeyFrame] = {}
     for item in top.items("keys", frames):

@@ -33,10 +33,10 @@ def atomic_write(
 ) -> Iterator[Path]:
     """Yield the path of an empty temporary file beside `path`; fill it, and on leaving it becomes `path`.
 
-    `verify` is given the finished temporary file and raises to refuse it. With `keep_previous` the file that was there stays as
-    `path` + "~". On any error, KeyboardInterrupt included, the temporary file is removed and `path` is as it was. Raises
-    OutputExistsError, NoSpaceError (disk or quota full) or OutputError (rights, a folder in the way); errors that
-    are already this project's pass unchanged.
+    `verify` is given the finished temporary file and raises to refuse it. With `keep_previous` the file that was there
+    stays as `path` + "~". On any error, KeyboardInterrupt included, the temporary file is removed and `path` is as it
+    was. Raises OutputExistsError, NoSpaceError (disk or quota full) or OutputError (rights, a folder in the way);
+    errors that are already this project's pass unchanged.
     """
     check_target(path, overwrite=overwrite)
     temporary = temporary_beside(path)
@@ -85,7 +85,8 @@ def output_error(error: OSError, path: Path) -> PropagationError:
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Raise unless `path` may be written: no folder of that name, nothing there without `overwrite`, a folder to be in."""
+    """Raise unless `path` may be written: no folder of that name, nothing there without `overwrite`, a folder to be
+    in."""
     with output_boundary(path):
         if path.is_dir():
             raise OutputError("is a folder", path=path, advice="Give the name of a file")

@@ -1,17 +1,18 @@
 """What code values mean: the colour tags of ITU-T H.273, and the only rules by which missing ones are guessed.
 
-The numbers are H.273's: primaries 1 = BT.709, 5 / 6 = BT.601 with 625 / 525 lines, 9 = BT.2020, 12 = Display P3; transfer
-1 / 6 / 14 / 15 = the BT.709 family, 13 = sRGB, 16 = PQ, 18 = HLG; matrix 0 = RGB, 1 = BT.709, 5 / 6 = BT.601, 9 = BT.2020;
-range 0 = limited (16-235), 1 = full (VideoFullRangeFlag).
+The numbers are H.273's: primaries 1 = BT.709, 5 / 6 = BT.601 with 625 / 525 lines, 9 = BT.2020, 12 = Display P3;
+transfer 1 / 6 / 14 / 15 = the BT.709 family, 13 = sRGB, 16 = PQ, 18 = HLG; matrix 0 = RGB, 1 = BT.709, 5 / 6 = BT.601,
+9 = BT.2020; range 0 = limited (16-235), 1 = full (VideoFullRangeFlag).
 
 A tag that a file states is believed. A tag is guessed only where the file says "unspecified" (2), says something
 reserved, or contradicts its own pixel format, and only by these rules, in this order:
 
-1. RGB and palette pictures (PNG, TIFF, JPEG stills; RGB coded video): primaries 1, transfer 13 (sRGB), matrix 0, range 1.
-2. Matrix of YUV and grey pictures: the one that belongs to stated primaries (9 -> 9, 1 -> 1, 5 -> 5, 6 and 7 -> 6); else by size as
-   broadcast did it: wider than 1024 or higher than 576 -> 1; exactly 576 lines -> 5; anything smaller -> 6.
-3. Primaries: the ones that belong to a *stated* matrix (9 -> 9, 5 -> 5, 6 -> 6, else 1). After a guessed matrix: 1, since
-   nearly all small clips today were made on sRGB screens.
+1. RGB and palette pictures (stills; RGB coded video): primaries 1, transfer 13 (sRGB), matrix 0, range 1.
+2. Matrix of YUV and grey pictures: the one that belongs to stated primaries (9 -> 9, 1 -> 1, 5 -> 5, 6 and 7 -> 6);
+   else by size as broadcast did it: wider than 1024 or higher than 576 -> 1; exactly 576 lines -> 5; anything smaller
+   -> 6.
+3. Primaries: the ones that belong to a *stated* matrix (9 -> 9, 5 -> 5, 6 -> 6, else 1). After a guessed matrix: 1,
+   since nearly all small clips today were made on sRGB screens.
 4. Transfer: 14 (BT.2020 10 bit, same curve as BT.709) with primaries 9, else 1.
 5. Range: full for the `yuvj` formats and for grey of codecs that keep pictures as they are (rule 1's kin: FFV1, PNG,
    MJPEG, raw); limited for everything else, which is what H.264, HEVC, VP9 and AV1 prescribe when they do not say.
@@ -35,8 +36,8 @@ _PRIMARIES_OF_MATRIX = {5: 5, 6: 6, 9: 9, 10: 9}
 class ColorTags:
     """How to read code values, as H.273 integers (`range`: 0 limited, 1 full) of the *coded* picture.
 
-    Frames are always handed out as full-range RGB; `matrix` and `range` then say how they were coded. `guessed` names the
-    fields the file did not state, in the order primaries, transfer, matrix, range.
+    Frames are always handed out as full-range RGB; `matrix` and `range` then say how they were coded. `guessed` names
+    the fields the file did not state, in the order primaries, transfer, matrix, range.
     """
 
     primaries: int = 1
@@ -63,8 +64,8 @@ def resolve_tags(
     """Complete the tags a file states by the rules above.
 
     `primaries`, `transfer`, `matrix` are H.273 integers as read (2 or a reserved number where the file says nothing),
-    `range_full` is None where nothing is said. `width` and `height` are the coded size in pixels. `full_by_nature` marks pixel
-    formats that are full range unless stated otherwise.
+    `range_full` is None where nothing is said. `width` and `height` are the coded size in pixels. `full_by_nature`
+    marks pixel formats that are full range unless stated otherwise.
     """
     guessed: list[str] = []
     if is_rgb:

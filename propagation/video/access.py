@@ -15,7 +15,8 @@ _KEYS_BACK = (0, 1, 2, 4, 8)  # where to start, in key pictures before the wante
 class RandomAccess:
     """Pictures by number from one `Decoder`, exact: a picture is known by its timestamp, or by counting from the front.
 
-    Asking for increasing numbers decodes on without a seek. `problems` lists what damage did to the pictures handed out.
+    Asking for increasing numbers decodes on without a seek. `problems` lists what damage did to the pictures handed
+    out.
     """
 
     def __init__(self, decoder: Decoder, index: FrameIndex) -> None:
@@ -28,7 +29,7 @@ class RandomAccess:
         self._ahead: tuple[int, VideoFrame] | None = None  # decoded, but beyond what was asked for
         self._ended = False
         self._at_front = True
-        self._landed_before = True  # whether decoding has met a picture at or before the wanted one since the last start
+        self._landed_before = True  # since the last start, a picture at or before the wanted one has come
         self._counted = 0
         self._rewind()
 

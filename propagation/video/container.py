@@ -24,8 +24,8 @@ from av.video.stream import VideoStream
 from propagation.errors import MediaError, MissingMediaError, PropagationError
 from propagation.video.limits import LIMITS, check_count
 
-# Formats that hold moving pictures themselves. Absent on purpose: playlists and scripts (hls, concat, dash, sdp, imf), which
-# open other files; image2, which reads patterns; and devices.
+# Formats that hold moving pictures themselves. Absent on purpose: playlists and scripts (hls, concat, dash, sdp, imf),
+# which open other files; image2, which reads patterns; and devices.
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,gif,apng,flv,asf,mxf,nut,yuv4mpegpipe,h264,hevc,mpegvideo,"
     "m4v,ivf,obu,av1,dv,webp_pipe,webp,rm,vvc"
@@ -48,8 +48,9 @@ _RIGHTS = (errno.EACCES, errno.EPERM)
 def media_boundary(path: Path, doing: str) -> Iterator[None]:
     """Turn whatever goes wrong while `doing` ("open the clip") to `path` into a MediaError.
 
-    The errors of this project, MemoryError, KeyboardInterrupt and SystemExit pass unchanged. Codec libraries raise far more
-    than their own class on damaged files (UnicodeDecodeError, IndexError, AttributeError have all been seen), hence `Exception`.
+    The errors of this project, MemoryError, KeyboardInterrupt and SystemExit pass unchanged. Codec libraries raise far
+    more than their own class on damaged files (UnicodeDecodeError, IndexError, AttributeError have all been seen),
+    hence `Exception`.
     """
     try:
         yield
@@ -72,9 +73,7 @@ def open_container(path: Path) -> InputContainer:
     check_plain_file(path)
     with media_boundary(path, "open it as a video"):
         # An absolute name behind `file:` cannot be taken for a protocol, an option or a pattern.
-        container = av.open(
-            f"file:{path.absolute()}", mode="r", options=dict(_OPEN_OPTIONS), metadata_errors="replace"
-        )
+        container = av.open(f"file:{path.absolute()}", mode="r", options=dict(_OPEN_OPTIONS), metadata_errors="replace")
     try:
         check_count(path, "streams", len(container.streams), LIMITS.streams)
         metadata_bytes = sum(len(key) + len(value) for key, value in container.metadata.items())

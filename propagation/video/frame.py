@@ -19,9 +19,9 @@ Image = NDArray[Any]
 class Frame:
     """One picture of a clip, in display orientation.
 
-    `image` is (H, W, 3) RGB or (H, W, 4) RGBA of full-range code values: uint8 where the source has up to 8 bits, else uint16
-    scaled to 0..65535. Alpha is straight, never premultiplied by us. `pts` counts in `time_base` seconds, `index` from 0 in
-    display order.
+    `image` is (H, W, 3) RGB or (H, W, 4) RGBA of full-range code values: uint8 where the source has up to 8 bits, else
+    uint16 scaled to 0..65535. Alpha is straight, never premultiplied by us. `pts` counts in `time_base` seconds,
+    `index` from 0 in display order.
     """
 
     image: Image
@@ -45,11 +45,11 @@ class Frame:
 class ClipInfo:
     """What is known about a clip, a sequence or a still without decoding it all.
 
-    `width` and `height` are pixels in display orientation; `rotation` is the angle in degrees, clockwise, by which the stored
-    picture has been turned for that. `pts` has `frame_count` strictly increasing entries in `time_base` seconds. `rate` is frames
-    a second, the average where the rate varies. `sample_aspect` is the width of a pixel over its height, in display
-    orientation. `bit_depth` is the source's bits a channel. For sequences `files` lists the pictures in order and
-    `first_number` is the number in the first one's name. `problems` are sentences a person should read.
+    `width` and `height` are pixels in display orientation; `rotation` is the angle in degrees, clockwise, by which the
+    stored picture has been turned for that. `pts` has `frame_count` strictly increasing entries in `time_base` seconds.
+    `rate` is frames a second, the average where the rate varies. `sample_aspect` is the width of a pixel over its
+    height, in display orientation. `bit_depth` is the source's bits a channel. For sequences `files` lists the pictures
+    in order and `first_number` is the number in the first one's name. `problems` are sentences a person should read.
     """
 
     path: Path

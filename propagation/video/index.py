@@ -1,8 +1,8 @@
 """Which pictures a video file holds, when each is shown, and where decoding can start.
 
-The list is made by reading packets without decoding, which costs milliseconds, and is then checked against what the decoder
-really delivers at the head of the file (and at its tail, if the file looks cut off). Where the two differ (no or repeated
-timestamps, fields coded apart, hidden pictures, damage) the whole file is decoded once: slow, and right.
+The list is made by reading packets without decoding, which costs milliseconds, and is then checked against what the
+decoder really delivers at the head of the file (and at its tail, if the file looks cut off). Where the two differ (no
+or repeated timestamps, fields coded apart, hidden pictures, damage) the whole file is decoded once: slow, and right.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ HEAD_FRAMES = 16  # pictures decoded to check the packet list; two mini-GOPs of 
 class FrameIndex:
     """The pictures of a file in display order.
 
-    `pts` is strictly increasing; `keys` are the entries of `pts` at which decoding can start. With `by_count` the file's own
-    timestamps cannot find a picture and it is found by counting from the front.
+    `pts` is strictly increasing; `keys` are the entries of `pts` at which decoding can start. With `by_count` the
+    file's own timestamps cannot find a picture and it is found by counting from the front.
     """
 
     pts: tuple[int, ...]
@@ -97,7 +97,8 @@ def _list_packets(decoder: Decoder) -> _PacketList:
 
 
 def _is_hidden(stream: VideoStream, packet: Packet[VideoStream]) -> bool:
-    """VP8 keeps reference pictures that are never shown in packets of their own (RFC 6386, 9.1: bit 4 is show_frame)."""
+    """VP8 keeps reference pictures that are never shown in packets of their own (RFC 6386, 9.1: bit 4 is
+    show_frame)."""
     return stream.codec_context.name == "vp8" and packet.size > 0 and not bytes(packet)[0] >> 4 & 1
 
 
@@ -164,7 +165,8 @@ def _ticks_per_frame(stream: VideoStream) -> int:
 
 
 def _repaired(times: list[int | None], step: int) -> tuple[int, ...]:
-    """Strictly increasing times: a missing one lies `step` after the one before, a repeated or earlier one a tick after."""
+    """Strictly increasing times: a missing one lies `step` after the one before, a repeated or earlier one a tick
+    after."""
     repaired: list[int] = []
     for time in times:
         previous = repaired[-1] if repaired else -step

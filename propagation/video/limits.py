@@ -10,7 +10,8 @@ from propagation.errors import LimitError
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds on what a file may claim. Oversize claims are the cheapest attack there is and need no decoder bug."""
+    """Upper bounds on what a file may claim. Oversize claims are the cheapest attack there is and need no decoder
+    bug."""
 
     pixels: int = 70_000_000  # a picture; 8192 x 8192 fits
     side_px: int = 16_384
@@ -26,7 +27,8 @@ LIMITS = Limits()
 def check_picture(
     path: Path, width: int, height: int, *, bytes_per_pixel: int, file_bytes: int, limits: Limits = LIMITS
 ) -> None:
-    """Raise LimitError when a picture of `width` x `height` pixels is more than `limits` allow; name limit and value."""
+    """Raise LimitError when a picture of `width` x `height` pixels is more than `limits` allow; name limit and
+    value."""
     if width <= 0 or height <= 0:
         raise LimitError(f"claims a picture of {width} x {height} pixels", path=path)
     if max(width, height) > limits.side_px:

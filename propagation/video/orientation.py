@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from av.sidedata.sidedata import Type
@@ -34,10 +35,12 @@ class Orientation:
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """The orientation a decoded picture asks for."""
-    if Type.DISPLAYMATRIX not in frame.side_data:
+    # PyAV's stub calls this a TypedDict with one key; it is a mapping over `Type`.
+    side_data = cast(Mapping[Type, Any], frame.side_data)
+    if Type.DISPLAYMATRIX not in side_data:
         return Orientation()
     # x' = a x + c y, y' = b x + d y, with y pointing down; fixed point, only signs and zeros matter here.
-    a, b, _, c, d, *_rest = struct.unpack("<9i", bytes(frame.side_data[Type.DISPLAYMATRIX]))
+    a, b, _, c, d, *_rest = struct.unpack("<9i", bytes(side_data[Type.DISPLAYMATRIX]))
     if a and d and not b and not c:
         return Orientation(180 if d < 0 else 0, mirrored=(a < 0) != (d < 0))
     if b and c and not a and not d:

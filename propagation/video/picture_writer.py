@@ -18,11 +18,9 @@ from propagation.video.writing import Writer, with_depth
 
 
 class PictureWriter(Writer):
-    """Writes frame n to the pattern's number n, with 8 or 16 bits a channel; files of other numbers stay as they are."""
+    """Writes frame n to the pattern's number n, with 8 or 16 bits a channel; other files stay as they are."""
 
-    def __init__(
-        self, pattern: Path, info: ClipInfo, *, overwrite: bool, bit_depth: int | None, frames: range
-    ) -> None:
+    def __init__(self, pattern: Path, info: ClipInfo, *, overwrite: bool, bit_depth: int | None, frames: range) -> None:
         super().__init__()
         self._pattern = pattern
         self._folder = pattern.parent

@@ -1,8 +1,8 @@
 """Decoded pictures to RGB and back, without losing bits and with the matrix and range that the tags name.
 
-8-bit pictures go through swscale with its exact flags (its default ones are up to 3 code values off). Deeper ones do not:
-swscale's 16-bit RGB has its white at 65280 instead of 65535, so only the chroma planes are brought to full size by it and the
-matrix of H.273 (equations 38 to 52) is applied here in float.
+8-bit pictures go through swscale with its exact flags (its default ones are up to 3 code values off). Deeper ones do
+not: swscale's 16-bit RGB has its white at 65280 instead of 65535, so only the chroma planes are brought to full size by
+it and the matrix of H.273 (equations 38 to 52) is applied here in float.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class PixelReader:
             return self._reformat(frame, target, full=True).to_ndarray()
         return self._deep_rgb(frame, bits) if is_rgb(frame) else self._deep_yuv(frame, bits)
 
-    def _reformat(self, frame: VideoFrame, name: str, width: int = 0, height: int = 0, full: bool = False) -> VideoFrame:
+    def _reformat(
+        self, frame: VideoFrame, name: str, width: int = 0, height: int = 0, full: bool = False
+    ) -> VideoFrame:
         coded_full = self._tags.range == 1
         frame.colorspace = self._tags.matrix if self._tags.matrix in LUMA_WEIGHTS else 2
         coded_range = ColorRange.JPEG if coded_full else ColorRange.MPEG

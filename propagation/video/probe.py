@@ -19,7 +19,7 @@ from propagation.video.orientation import Orientation, orientation_of
 from propagation.video.sequence import find_pictures, probe_pictures
 
 # Codecs that keep grey pictures as they are, over all codes, unless they say otherwise.
-_FULL_GREY_CODECS = frozenset({"ffv1", "mjpeg", "png", "apng", "gif", "rawvideo", "qtrle", "huffyuv", "ffvhuff", "utvideo", "webp"})
+_FULL_GREY_CODECS = frozenset("ffv1 mjpeg png apng gif rawvideo qtrle huffyuv ffvhuff utvideo webp".split())
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 

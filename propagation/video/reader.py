@@ -1,7 +1,7 @@
 """Clips with frame-exact access by index: videos, numbered pictures and stills behind one class.
 
-Nothing is read ahead but what the decoder itself holds (a few pictures per thread), and no more than `REVERSE_BYTES` of decoded
-pictures are kept when a clip is read backwards.
+Nothing is read ahead but what the decoder itself holds (a few pictures per thread), and no more than `REVERSE_BYTES` of
+decoded pictures are kept when a clip is read backwards.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Clip(ABC):
         return dataclasses.replace(self._info, problems=(*self._info.problems, *self._problems))
 
     def frame(self, index: int) -> Frame:
-        """Frame `index`, from 0 in display order, exactly that one. RangeError outside the clip, MediaError on damage."""
+        """Frame `index`, from 0 in display order, exactly that one. RangeError outside the clip, MediaError on
+        damage."""
         if not 0 <= index < self._info.frame_count:
             last = self._info.frame_count - 1
             raise RangeError(f"frame {index} is outside the clip (0 to {last})", path=self._info.path)
@@ -100,7 +101,8 @@ class PictureClip(Clip):
         return Frame(image, self._info.pts[index], self._info.tags, index, self._info.time_base)
 
     def _fitted(self, image: NDArray[Any], file: Path) -> NDArray[Any]:
-        """`image` with the depth and channels the first picture promised; MediaError when it is of another size or depth."""
+        """`image` with the depth and channels the first picture promised; MediaError when it is of another size or
+        depth."""
         info = self._info
         height, width, channels = image.shape
         if (width, height) != (info.width, info.height):

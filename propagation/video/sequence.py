@@ -35,8 +35,9 @@ class Pictures:
 def find_pictures(path: Path) -> Pictures | None:
     """The pictures that `path` means, or None when it is the name of something else (a video file, one hopes).
 
-    A folder means its largest numbered run of pictures, a `%05d` pattern all files that match it, a numbered picture the run that
-    starts with it; a picture without a following number is a still. Raises MissingMediaError, MediaError or LimitError.
+    A folder means its largest numbered run of pictures, a `%05d` pattern all files that match it, a numbered picture
+    the run that starts with it; a picture without a following number is a still. Raises MissingMediaError, MediaError
+    or LimitError.
     """
     with media_boundary(path, "look at it"):
         if path.is_dir():
@@ -145,5 +146,6 @@ def _run(path: Path, run: list[tuple[int, Path]], problems: tuple[str, ...]) -> 
         raise MediaError("has two pictures with the same number", path=path)
     missing = numbers[-1] - numbers[0] + 1 - len(numbers)
     if missing:
-        problems = (*problems, f"{missing} numbers are missing between {numbers[0]} and {numbers[-1]}; frames count the files")
+        gap = f"{missing} numbers are missing between {numbers[0]} and {numbers[-1]}; frames count the files"
+        problems = (*problems, gap)
     return Pictures(path, tuple(file for _, file in run), numbers[0], problems=problems)

@@ -1,8 +1,8 @@
 """Finished frames out: H.264 in MP4, MKV or MOV with the source's sound, or numbered PNG files.
 
-A video is written as `.part`, closed, flushed, read back (frame count, first and last time) and only then renamed; pictures
-wait in a hidden folder beside their names until the last one is written. So a stopped or failed export leaves nothing
-under the final names and never harms a file that was there.
+A video is written as `.part`, closed, flushed, read back (frame count, first and last time) and only then renamed;
+pictures wait in a hidden folder beside their names until the last one is written. So a stopped or failed export leaves
+nothing under the final names and never harms a file that was there.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def open_writer(
 ) -> Writer:
     """A writer for frames of the clip `info`, of its size and times; use it in a `with`.
 
-    `out` is a name ending in .mp4, .mkv or .mov, a pattern such as `shot_%05d.png`, or a folder (then `%05d.png` in it; it is made if
-    its parent is there). `bit_depth` is what is written: None keeps 8 bits for 8-bit clips, and writes 10 (H.264) or 16
-    (PNG) for deeper ones. `frames` names the frames that will come, for the check that none of their pictures exists.
-    Raises OutputExistsError or OutputError at once, before anything is computed.
+    `out` is a name ending in .mp4, .mkv or .mov, a pattern such as `shot_%05d.png`, or a folder (then `%05d.png` in it;
+    it is made if its parent is there). `bit_depth` is what is written: None keeps 8 bits for 8-bit clips, and writes 10
+    (H.264) or 16 (PNG) for deeper ones. `frames` names the frames that will come, for the check that none of their
+    pictures exists. Raises OutputExistsError or OutputError at once, before anything is computed.
     """
     out = Path(out)
     if out.suffix.lower() in VIDEO_FORMATS and not out.is_dir():
@@ -64,7 +64,9 @@ def open_writer(
         pattern = out / DEFAULT_PATTERN
     else:
         raise OutputError(
-            f"cannot write '{out.suffix}'", path=out, advice="Use .mp4, .mkv, .mov, a pattern like %05d.png, or a folder"
+            f"cannot write '{out.suffix}'",
+            path=out,
+            advice="Use .mp4, .mkv, .mov, a pattern like %05d.png, or a folder",
         )
     expected = range(info.frame_count) if frames is None else frames
     return PictureWriter(pattern, info, overwrite=overwrite, bit_depth=bit_depth, frames=expected)
@@ -119,7 +121,7 @@ class VideoWriter(Writer):
 
     @contextmanager
     def _encoding(self, part: Path) -> Iterator[None]:
-        """The open encoder and muxer; on leaving without an error everything still held is written and the file closed."""
+        """The open encoder and muxer; leaving without an error writes what they still hold and closes the file."""
         name = VIDEO_FORMATS[self._out.suffix.lower()]
         with ExitStack() as stack, _muxing(self._out):
             url = f"file:{part.absolute()}"
@@ -199,7 +201,8 @@ class VideoWriter(Writer):
             raise OutputError(f"has {len(index.pts)} frames instead of {len(self._times)}", path=self._out)
         # The container's clock may be coarser than the source's (MKV: 1 ms); half a tick is its rounding.
         if any(abs(a - b) > tick / 2 for a, b in zip(written, found, strict=True)):
-            raise OutputError(f"runs from {found[0]} to {found[1]} s instead of {written[0]} to {written[1]}", path=self._out)
+            ran, wanted = (f"{float(first):.4f} to {float(last):.4f} s" for first, last in (found, written))
+            raise OutputError(f"runs from {ran} instead of {wanted}", path=self._out)
 
 
 def written_tags(tags: ColorTags) -> ColorTags:

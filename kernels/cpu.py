@@ -1,61 +1,14 @@
-"""The CPU backend: numba kernels spread over a small thread pool of our own.
-
-Threads, not numba's `parallel`: units are independent, the kernels release the GIL, results do not depend on the thread
-count, concurrent calls from several Python threads are safe under every numba threading layer, and torch's own pool is
-left alone. The pool never holds more threads than `set_threads` allows (default: torch's thread count).
-"""
+"""The CPU backend: numba kernels spread over the threads of `kernels.threads`."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-# Below this many elements a second thread costs more than it brings (one hand-over is about 50 us).
-_SMALL = 20_000
-
-_lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
-_threads = 0
-
-
-def set_threads(count: int) -> None:
-    """Number of threads a scan may use (>= 1); takes effect at the next call, running scans finish undisturbed."""
-    global _threads, _pool
-    if count < 1:
-        raise ValueError(f"threads must be at least 1, not {count}")
-    with _lock:
-        if _pool is not None and count != _threads:
-            _pool.shutdown(wait=False)
-            _pool = None
-        _threads = count
-
-
-def get_threads() -> int:
-    """Number of threads in use: what was set, else torch's."""
-    return _threads or torch.get_num_threads()
-
-
-def _run(kernel: Callable[..., None], units: int, elements: int, arguments: tuple[Any, ...]) -> None:
-    """Calls kernel(*arguments, first, last) over 0..units, split over the threads."""
-    parts = min(get_threads(), units) if elements >= _SMALL else 1
-    if parts <= 1:
-        kernel(*arguments, 0, units)
-        return
-    bounds = [units * i // parts for i in range(parts + 1)]
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, get_threads() - 1), thread_name_prefix="scan")
-        jobs = [_pool.submit(kernel, *arguments, bounds[i], bounds[i + 1]) for i in range(1, parts)]
-    kernel(*arguments, bounds[0], bounds[1])
-    for job in jobs:
-        job.result()
+from kernels.threads import run_parts
 
 
 def unavailable() -> str | None:
@@ -86,9 +39,9 @@ def forward(x: Tensor, gates: Tensor, horizontal: bool, reverse: bool, norm: str
     units = gates.shape[0] * gates.shape[1]
     arguments: tuple[Any, ...] = (_units(x, gates), _gate_units(gates), _units(h, gates), reverse, cpu_lines.NORM_CODES[norm])
     if horizontal:
-        _run(cpu_lines.forward_horizontal, units, x.numel(), (*arguments, scanned))
+        run_parts(cpu_lines.forward_horizontal, (*arguments, scanned), units, x.numel())
     else:
-        _run(cpu_lines.forward_vertical, units, x.numel(), arguments)
+        run_parts(cpu_lines.forward_vertical, arguments, units, x.numel())
     return h
 
 
@@ -102,9 +55,9 @@ def backward(top: Tensor, x: Tensor, gates: Tensor, h: Tensor, horizontal: bool,
     arguments: tuple[Any, ...] = (_units(top, gates), _units(x, gates), _gate_units(gates), _units(h, gates),
                                   _units(gx, gates), _gate_units(gg), reverse, cpu_lines.NORM_CODES[norm])
     if horizontal:
-        _run(cpu_lines.backward_horizontal, units, x.numel(), (*arguments, scanned))
+        run_parts(cpu_lines.backward_horizontal, (*arguments, scanned), units, x.numel())
     else:
-        _run(cpu_lines.backward_vertical, units, x.numel(), arguments)
+        run_parts(cpu_lines.backward_vertical, arguments, units, x.numel())
     return gx, gg
 
 
@@ -118,7 +71,7 @@ def adjoint(u: Tensor, gates: Tensor, horizontal: bool, reverse: bool, norm: str
     arguments: tuple[Any, ...] = (_units(u, gates), nothing, _gate_units(gates), nothing, _units(out, gates), nothing,
                                   reverse, cpu_lines.NORM_CODES[norm])
     if horizontal:
-        _run(cpu_lines.backward_horizontal, units, u.numel(), (*arguments, scanned))
+        run_parts(cpu_lines.backward_horizontal, (*arguments, scanned), units, u.numel())
     else:
-        _run(cpu_lines.backward_vertical, units, u.numel(), arguments)
+        run_parts(cpu_lines.backward_vertical, arguments, units, u.numel())
     return out

@@ -1,0 +1,58 @@
+"""A small thread pool for numba kernels that release the GIL, and the one number that bounds it.
+
+Threads, not numba's `parallel`: units are independent, results do not depend on the thread count, concurrent calls from
+several Python threads are safe (numba's workqueue layer aborts the process then), and torch's own pool is left alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+# Below this many elements a second thread costs more than it brings (one hand-over is about 50 us).
+_SMALL = 20_000
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_threads = 0
+
+
+def set_threads(count: int) -> None:
+    """Number of threads a kernel may use (>= 1); takes effect at the next call, running kernels finish undisturbed."""
+    global _threads, _pool
+    if count < 1:
+        raise ValueError(f"threads must be at least 1, not {count}")
+    with _lock:
+        if _pool is not None and count != _threads:
+            _pool.shutdown(wait=False)
+            _pool = None
+        _threads = count
+
+
+def get_threads() -> int:
+    """Number of threads in use: what was set, else torch's."""
+    if _threads:
+        return _threads
+    import torch
+
+    return torch.get_num_threads()
+
+
+def run_parts(kernel: Callable[..., None], arguments: tuple[Any, ...], units: int, elements: int) -> None:
+    """Calls kernel(*arguments, first, last) so that 0 <= first < last <= units is covered once, split over the threads."""
+    threads = get_threads()
+    parts = min(threads, units) if elements >= _SMALL else 1
+    if parts <= 1:
+        kernel(*arguments, 0, units)
+        return
+    bounds = [units * i // parts for i in range(parts + 1)]
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="kernel")
+        jobs = [_pool.submit(kernel, *arguments, bounds[i], bounds[i + 1]) for i in range(1, parts)]
+    kernel(*arguments, bounds[0], bounds[1])
+    for job in jobs:
+        job.result()

@@ -1,0 +1,109 @@
+"""Motion between frames, and a tracker that follows one key frame along a clip.
+
+Motion is OpenCV's DIS optical flow on 8-bit L* (preset MEDIUM). A `Tracker` keeps two candidates for the next frame's
+property and everything that tells how far each can be trusted:
+
+- the *key* candidate: flows composed back to the key frame, the property sampled there once, so it never blurs;
+- the *previous* candidate: the last result, moved by one step of motion.
+
+Its clues feed the temporal propagation network. Without alignment (`aligned=False`) both candidates stand still and the
+network has to find from the pictures alone what moved.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+# Channels of `Tracker.step`: what the network sees beside the frame's own lightness.
+CLUES = ("key lightness", "key a", "key b", "key round trip", "key worst step", "key inside",
+         "previous lightness", "previous a", "previous b", "previous round trip", "previous inside", "previous error")
+# Round-trip clue where no motion is known; about that of a 3 pixel error.
+_UNKNOWN = 1.4
+
+
+def luma8(lightness: Floats) -> NDArray[np.uint8]:
+    """L* (H, W), 0 to 100, as 8-bit code values for motion estimation."""
+    return np.clip(np.rint(lightness * 2.55), 0, 255).astype(np.uint8)
+
+
+class MotionEstimator:
+    """DIS optical flow between lightness pictures. Not safe for concurrent calls: keep one a thread."""
+
+    def __init__(self) -> None:
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def flow(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Floats:
+        """(H, W, 2): pixel (x, y) of `source` is found at (x, y) + flow in `target`. Frames under 16 pixels do not move."""
+        if min(source.shape) < 16:
+            return np.zeros((*source.shape, 2), np.float32)
+        flow: Floats = self._dis.calc(source, target, None)
+        return flow
+
+
+def grid(height: int, width: int) -> Floats:
+    """(H, W, 2) pixel positions (x, y)."""
+    return np.stack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)), -1)
+
+
+def warp(picture: Floats, positions: Floats) -> Floats:
+    """Bilinear samples of (H, W) or (H, W, C <= 4) at (H, W, 2) positions, border replicated; keeps the dimensions."""
+    out: Floats = cv2.remap(picture, positions[..., 0], positions[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return out
+
+
+def _inside(positions: Floats) -> Floats:
+    h, w = positions.shape[:2]
+    x, y = positions[..., 0], positions[..., 1]
+    return ((x >= -0.5) & (y >= -0.5) & (x <= w - 0.5) & (y <= h - 0.5)).astype(np.float32)
+
+
+def _length(vectors: Floats) -> Floats:
+    """log(1 + pixels) of (H, W, 2) displacements."""
+    return np.log1p(np.hypot(vectors[..., 0], vectors[..., 1]))
+
+
+class Tracker:
+    """Follows a key frame step by step.
+
+    lightness (H, W), L*; values (H, W, C): the property on the key frame; error (H, W): its expected absolute error.
+    """
+
+    def __init__(self, lightness: Floats, values: Floats, error: Floats | None = None, *, aligned: bool = True) -> None:
+        self.aligned = aligned
+        self._grid = grid(*lightness.shape)
+        self._key = np.dstack([lightness, values]).astype(np.float32)
+        self._lightness, self._values = lightness, values
+        self._error = np.zeros_like(lightness) if error is None else error
+        self._to_key, self._from_key = self._grid, self._grid
+        self._worst = np.zeros_like(lightness)
+
+    def step(self, lightness: Floats, back: Floats | None, forth: Floats | None) -> Floats:
+        """Clues (len(CLUES), H, W) for the next frame.
+
+        back (H, W, 2): motion from the new frame to the previous one, forth: from the previous frame to the new one; both
+        may be None when not aligned. Call `accept` with the result before the next step.
+        """
+        ones = np.ones_like(lightness)
+        if not self.aligned or back is None or forth is None:
+            unknown = _UNKNOWN * ones
+            clues = np.dstack([self._key, unknown, unknown, ones, self._lightness, self._values, unknown, ones, self._error])
+            return np.ascontiguousarray(clues.transpose(2, 0, 1))
+        position = self._grid + back
+        returned = _length(back + warp(forth, position))
+        moved = warp(np.dstack([self._lightness, self._values, self._error]), position)  # L, property, error
+        tracks = warp(np.dstack([self._to_key, self._worst]), position)
+        self._to_key = np.ascontiguousarray(tracks[..., :2])
+        self._worst = np.maximum(tracks[..., 2], returned)
+        self._from_key = self._from_key + warp(forth, self._from_key)
+        key = warp(self._key, self._to_key)
+        round_trip = _length(warp(self._from_key, self._to_key) - self._grid)
+        clues = np.dstack([key, round_trip, self._worst, _inside(self._to_key), moved[..., :-1], returned, _inside(position), moved[..., -1]])
+        return np.ascontiguousarray(clues.transpose(2, 0, 1))
+
+    def accept(self, lightness: Floats, values: Floats, error: Floats) -> None:
+        """Takes the network's result for the frame of the last `step` as the new previous frame."""
+        self._lightness, self._values, self._error = lightness, values, error

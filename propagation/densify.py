@@ -1,0 +1,102 @@
+"""Sparse hints to a dense property with reach and confidence: the spatial propagation network behind a small interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from propagation.errors import HintError
+from propagation.spn import Description, SpatialPropagationNetwork
+from propagation.weights import expected_tensors, load_weights, weights_path
+
+Floats = NDArray[np.float32]
+
+# Decades of decay over which reach falls from 1 (a hint) to 0 (nothing arrives).
+_REACH_DECADES = 8.0
+# Expected error, in the property's units, at which confidence is one half: a difference that a viewer begins to see.
+_HALF_CONFIDENT = 5.0
+
+
+@dataclass(frozen=True)
+class Hints:
+    """values: (H, W, C) float32 in the property's units (a* and b* for colour); strength: (H, W) float32 in 0..1, 0: no hint."""
+
+    values: Floats
+    strength: Floats
+
+
+@dataclass(frozen=True)
+class PreparedFrame:
+    """All that depends on the picture alone; made by `Densifier.prepare`, kept while a person paints."""
+
+    shape: tuple[int, int]
+    description: Description
+
+
+@dataclass(frozen=True)
+class Dense:
+    """values: (H, W, C); reach: (H, W), 1 at a hint, falling with distance and across edges; confidence: (H, W), 0 to 1;
+    error: (H, W), the expected absolute error in the property's units. All float32."""
+
+    values: Floats
+    reach: Floats
+    confidence: Floats
+    error: Floats
+
+
+def confidence_of(error: NDArray[Any]) -> Floats:
+    """Expected absolute error, in the property's units, to confidence: 1 for none, one half at 5 units of a* or b*."""
+    return np.asarray(1 / (1 + error / _HALF_CONFIDENT), np.float32)
+
+
+class Densifier:
+    """Fills frames from hints. `prepare` and `fill` may be called from several threads at once."""
+
+    def __init__(self, model: SpatialPropagationNetwork, device: str = "cpu") -> None:
+        self.model = model.to(device).eval()
+        self.device = device
+
+    @classmethod
+    def load(cls, name: str = "spn-color", device: str = "cpu") -> Densifier:
+        """The trained network `name` of assets/weights. Raises WeightsError when it is missing, damaged or another one."""
+        model = SpatialPropagationNetwork()
+        model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
+        return cls(model, device)
+
+    def prepare(self, lightness: Floats) -> PreparedFrame:
+        """Guidance and gates of a frame, lightness (H, W) as L*, 0 to 100. Raises HintError for NaN or another shape."""
+        if lightness.ndim != 2 or not lightness.size:
+            raise HintError(f"a lightness picture is (H, W), not {lightness.shape}")
+        if not np.isfinite(lightness).all():
+            raise HintError("the lightness picture holds NaN or infinite values")
+        with torch.inference_mode():
+            return PreparedFrame(lightness.shape, self.model.describe(self._tensor(lightness[..., None])))
+
+    def fill(self, prepared: PreparedFrame, hints: Hints) -> Dense:
+        """The dense property. Where strength is 1 the hint's own value comes through exactly.
+
+        Raises HintError when the hints are of another size than the frame, hold NaN, or are empty.
+        """
+        values, strength = hints.values, hints.strength
+        if values.ndim != 3 or values.shape[:2] != prepared.shape or strength.shape != prepared.shape:
+            raise HintError(f"the frame is {prepared.shape}, the hints are {values.shape} with strength {strength.shape}")
+        if not (np.isfinite(values).all() and np.isfinite(strength).all()):
+            raise HintError("the hints hold NaN or infinite values")
+        if not (strength > 0).any():
+            raise HintError("nothing is painted", advice="Give at least one pixel a strength above zero")
+        with torch.inference_mode():
+            out = self.model.fill(prepared.description, self._tensor(values), self._tensor(strength[..., None]))
+        dense, reach, error = (out[k][0].permute(1, 2, 0).cpu().numpy() for k in ("values", "reach", "error"))
+        hinted = strength[..., None].clip(0, 1)
+        dense = np.where(hinted >= 1, values, dense).astype(np.float32)
+        reach = np.clip(1 + reach[..., 0] / _REACH_DECADES, 0, 1).astype(np.float32)
+        error = (error[..., 0] * (1 - hinted[..., 0])).astype(np.float32)
+        return Dense(dense, reach, confidence_of(error), error)
+
+    def _tensor(self, image: Floats) -> torch.Tensor:
+        """(H, W, C) numpy to (1, C, H, W) on the device."""
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))[None].to(self.device)

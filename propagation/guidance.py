@@ -1,0 +1,113 @@
+"""The guidance network: pictures in, propagation weights and merge weights out.
+
+A light U-Net. Most of its work happens from half resolution down; a thin full-resolution branch keeps edges where the
+picture has them. Gates leave in the layout that the scans read (`kernels.scan`, "scanned"): the head of the horizontal
+directions runs on transposed features, so that no gate map is ever transposed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Four halvings: sizes are padded to a multiple of this and cropped again.
+STRIDE = 16
+
+Gates = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class GuidanceConfig:
+    inputs: int
+    full: int = 16  # channels of the full-resolution branch; every one costs memory traffic at full size
+    widths: tuple[int, int, int, int] = (32, 64, 96, 144)  # channels at 1/2, 1/4, 1/8, 1/16
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A convolution that keeps (or divides by its stride) the size."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2)
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions with a residual sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = conv(channels, channels), conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = F.relu(x + self.second(F.relu(self.first(x))))
+        return out
+
+
+def enlarge(x: Tensor) -> Tensor:
+    """Bilinear, twice the size."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Guidance(nn.Module):
+    """(B, inputs, H, W), H and W multiples of `STRIDE`, to features at full (B, full, H, W) and half (B, w0, H/2, W/2) size."""
+
+    def __init__(self, config: GuidanceConfig) -> None:
+        super().__init__()
+        w0, w1, w2, w3 = config.widths
+        self.stem = conv(config.inputs, config.full)
+        self.down = nn.ModuleList([nn.Conv2d(config.inputs, w0, 4, 2, 1), nn.Conv2d(w0, w1, 4, 2, 1),
+                                   nn.Conv2d(w1, w2, 4, 2, 1), nn.Conv2d(w2, w3, 4, 2, 1)])
+        self.encode = nn.ModuleList([Block(w) for w in config.widths])
+        self.up = nn.ModuleList([conv(w3, w2, 1), conv(w2, w1, 1), conv(w1, w0, 1)])
+        self.decode = nn.ModuleList([Block(w2), Block(w1), Block(w0)])
+        self.top = conv(w0, config.full, 1)
+        self.join = conv(config.full, config.full)
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        x, skips = picture, []
+        for down, encode in zip(self.down, self.encode, strict=True):
+            x = encode(F.relu(down(x)))
+            skips.append(x)
+        for up, decode, skip in zip(self.up, self.decode, reversed(skips[:-1]), strict=True):
+            x = decode(enlarge(up(x)) + skip)
+        full = F.relu(self.stem(picture) + enlarge(self.top(x)))  # B, full, H, W
+        return F.relu(full + self.join(full)), x
+
+
+class GateHead(nn.Module):
+    """Full-resolution features to gates of `sets` gate sets in four directions, and to merge weights.
+
+    Per pixel, direction and set a softmax over four logits (three neighbours and the pixel itself) gives the three
+    weights; their sum stays below one, so that a pixel never quite loses its own input. `merges` softmaxes over the four
+    directions weigh the directional results.
+    """
+
+    def __init__(self, channels: int, sets: int, merges: int) -> None:
+        super().__init__()
+        self.sets, self.merges = sets, merges
+        self.vertical = conv(channels, 2 * sets * 4 + merges * 4)
+        self.horizontal = conv(channels, 2 * sets * 4)
+        with torch.no_grad():
+            for layer in (self.vertical, self.horizontal):
+                layer.weight.mul_(0.5)
+                assert layer.bias is not None
+                layer.bias.zero_()
+                # Start by carrying: middle neighbour first, own input last (sum of weights about 0.97).
+                layer.bias[: 2 * sets * 4].view(-1, 4)[:] = torch.tensor([0.0, 1.0, 0.0, -1.5])
+
+    def forward(self, features: Tensor) -> tuple[Gates, Tensor]:
+        """features (B, C, H, W) -> gates (left, right, top, bottom first), each (B, sets, 3, ..), and (B, merges, 4, H, W)."""
+        b, _, h, w = features.shape
+        # split and unbind, not slices: the gradient of a slice is a whole map of zeros.
+        size = self.sets * 4
+        left, right = self.horizontal(features.transpose(-1, -2)).float().split(size, 1)
+        top, bottom, merges = self.vertical(features).float().split((size, size, self.merges * 4), 1)
+        gates = [logits.reshape(b, self.sets, 4, *logits.shape[2:]).softmax(2).split((3, 1), 2)[0].contiguous()
+                 for logits in (left, right, top, bottom)]
+        return (gates[0], gates[1], gates[2], gates[3]), merges.reshape(b, self.merges, 4, h, w).softmax(2)
+
+
+def pad_to_stride(x: Tensor) -> Tensor:
+    """Replicates the last row and column until H and W are multiples of `STRIDE`."""
+    h, w = x.shape[-2:]
+    return F.pad(x, (0, -w % STRIDE, 0, -h % STRIDE), mode="replicate") if h % STRIDE or w % STRIDE else x

@@ -1,0 +1,190 @@
+"""Carries a dense property along a clip from its key frames: shots, directions, and the fusion between two keys."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from propagation.alignment import MotionEstimator, Tracker, luma8
+from propagation.densify import Dense, confidence_of
+from propagation.errors import HintError, NoSpaceError
+from propagation.tpn import TemporalPropagationNetwork
+from propagation.weights import expected_tensors, load_weights, weights_path
+
+Floats = NDArray[np.float32]
+
+# Between two keys each side weighs with its expected error to this power: the better one nearly decides.
+_FUSION_POWER = 2.0
+# Added to expected errors before they are compared, so that two good sides are averaged.
+_FUSION_FLOOR = 0.25
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A frame's property (h, w, C), its confidence (h, w) in 0..1 and its expected absolute error (h, w), all float32."""
+
+    index: int
+    values: Floats
+    confidence: Floats
+    error: Floats
+
+
+class Carrier:
+    """The trained network with its tracker. One carrier serves one thread at a time.
+
+    `aligned=False` leaves out motion: both candidates stand still and the network alone finds what moved.
+    """
+
+    def __init__(self, model: TemporalPropagationNetwork, device: str = "cpu", *, aligned: bool = True) -> None:
+        self.model = model.to(device).eval()
+        self.device, self.aligned = device, aligned
+        self._motion = MotionEstimator()
+
+    @classmethod
+    def load(cls, name: str = "tpn-color", device: str = "cpu", *, aligned: bool = True) -> Carrier:
+        """The trained network `name` of assets/weights. Raises WeightsError when it is missing, damaged or another one."""
+        model = TemporalPropagationNetwork()
+        model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
+        return cls(model, device, aligned=aligned)
+
+    def walk(self, lightness_of: Callable[[int], Floats], order: Iterable[int], start: int, key: Dense) -> Iterator[Carried]:
+        """Carries `key`, the property on frame `start`, step by step to the frames of `order` (neighbours of each other)."""
+        light = lightness_of(start)
+        tracker = Tracker(light, key.values, key.error, aligned=self.aligned)
+        code = luma8(light)
+        for index in order:
+            light = lightness_of(index)
+            came, code = code, luma8(light)
+            back, forth = (self._motion.flow(code, came), self._motion.flow(came, code)) if self.aligned else (None, None)
+            clues = tracker.step(light, back, forth)
+            with torch.inference_mode():
+                out = self.model(torch.from_numpy(np.ascontiguousarray(light))[None, None].to(self.device),
+                                 torch.from_numpy(clues)[None].to(self.device))
+            values = np.ascontiguousarray(out["values"][0].permute(1, 2, 0).cpu().numpy())
+            error = np.ascontiguousarray(out["error"][0, 0].cpu().numpy())
+            tracker.accept(light, values, error)
+            yield Carried(index, values, confidence_of(error), error)
+
+
+def carry(
+    lightness_of: Callable[[int], Floats],
+    keyframes: Mapping[int, Dense | Floats],
+    start: int,
+    stop: int,
+    *,
+    carrier: Carrier,
+    shots: Sequence[int] = (),
+) -> Iterator[Carried]:
+    """The property on every frame start <= n < stop whose shot has a key frame, in order.
+
+    lightness_of(n): L* (h, w) of frame n, 0 to 100. keyframes: the property on key frames, (h, w, C), inside or outside the
+    range; they come through unchanged. shots: the first frame of every shot but the first; nothing is carried across.
+    One key is carried away from itself in both directions; between two keys both directions are fused by the error that
+    each expects. Memory does not grow with the length: what must wait lies in a temporary file.
+
+    Raises HintError without key frames, NoSpaceError when the temporary file finds no room.
+    """
+    if not keyframes:
+        raise HintError("there is no key frame to carry from", advice="Give a key or hints for at least one frame")
+    keys = {index: _as_dense(key) for index, key in keyframes.items()}
+    first, last = min(start, *keys), max(stop, max(keys) + 1)
+    bounds = [first, *(s for s in sorted(set(shots)) if first < s < last), last]
+    for begin, end in zip(bounds, bounds[1:], strict=False):
+        inside = sorted(k for k in keys if begin <= k < end)
+        if inside and begin < stop and end > start:
+            yield from _carry_shot(lightness_of, {k: keys[k] for k in inside}, max(begin, start), min(end, stop), carrier)
+
+
+def _carry_shot(lightness_of: Callable[[int], Floats], keys: dict[int, Dense], start: int, stop: int,
+                carrier: Carrier) -> Iterator[Carried]:
+    """The frames start <= n < stop of one shot that has keys."""
+    indices = sorted(keys)
+    if start < indices[0]:
+        with _Spool() as spool:
+            for frame in carrier.walk(lightness_of, range(indices[0] - 1, start - 1, -1), indices[0], keys[indices[0]]):
+                spool.put(frame)
+            for index in range(start, min(indices[0], stop)):
+                yield spool.take(index)
+    for left, right in zip(indices, [*indices[1:], None], strict=True):
+        if start <= left < stop:
+            key = keys[left]
+            yield Carried(left, key.values, key.confidence, key.error)
+        end = stop if right is None else min(right, stop)
+        if end <= left + 1 or (right is not None and right <= start):
+            continue
+        if right is None:
+            yield from _from(start, carrier.walk(lightness_of, range(left + 1, end), left, keys[left]))
+        else:
+            yield from _between(lightness_of, left, right, keys, max(start, left + 1), end, carrier)
+
+
+def _between(lightness_of: Callable[[int], Floats], left: int, right: int, keys: dict[int, Dense], start: int, stop: int,
+             carrier: Carrier) -> Iterator[Carried]:
+    """Frames between two keys: carried back from the right one first, then forward from the left one and fused."""
+    with _Spool() as spool:
+        for frame in carrier.walk(lightness_of, range(right - 1, start - 1, -1), right, keys[right]):
+            if frame.index < stop:
+                spool.put(frame)
+        for frame in carrier.walk(lightness_of, range(left + 1, stop), left, keys[left]):
+            if frame.index >= start:
+                yield fuse(frame, spool.take(frame.index))
+
+
+def fuse(one: Carried, other: Carried) -> Carried:
+    """Two results for a frame, each pixel by the errors they expect."""
+    a, b = ((frame.error + _FUSION_FLOOR) ** _FUSION_POWER for frame in (one, other))
+    share = (b / (a + b))[..., None]
+    values = one.values * share + other.values * (1 - share)
+    error = one.error * share[..., 0] + other.error * (1 - share[..., 0])
+    return Carried(one.index, values, confidence_of(error), error)
+
+
+def _from(start: int, frames: Iterator[Carried]) -> Iterator[Carried]:
+    return (frame for frame in frames if frame.index >= start)
+
+
+def _as_dense(key: Dense | Floats) -> Dense:
+    if isinstance(key, Dense):
+        return key
+    h, w = key.shape[:2]
+    one, zero = np.ones((h, w), np.float32), np.zeros((h, w), np.float32)
+    return Dense(np.asarray(key, np.float32), one, one, zero)
+
+
+class _Spool:
+    """Carried frames waiting in a temporary file, as float16 (1/32 of a unit of a* at most)."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="huecast-")
+        self._places: dict[int, int] = {}
+        self._shape: tuple[int, ...] = ()
+
+    def __enter__(self) -> _Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def put(self, frame: Carried) -> None:
+        block = np.dstack([frame.values, frame.error]).astype(np.float16)
+        self._shape = block.shape
+        self._places[frame.index] = len(self._places)
+        try:
+            self._file.seek(self._places[frame.index] * block.nbytes)
+            self._file.write(block.tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise NoSpaceError(f"no room for frames that wait for their other direction ({error.strerror})",
+                               path=tempfile.gettempdir(), advice="Free some disk space or set TMPDIR to another disk") from error
+
+    def take(self, index: int) -> Carried:
+        size = int(np.prod(self._shape)) * 2
+        self._file.seek(self._places[index] * size)
+        block = np.frombuffer(self._file.read(size), np.float16).reshape(self._shape).astype(np.float32)
+        values, error = np.ascontiguousarray(block[..., :-1]), np.ascontiguousarray(block[..., -1])
+        return Carried(index, values, confidence_of(error), error)

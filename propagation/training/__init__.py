@@ -1,0 +1,1 @@
+"""Training: data, hints, losses, a resumable loop, and one recipe file per model."""

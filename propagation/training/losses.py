@@ -1,0 +1,25 @@
+"""Losses on property maps, in units of `spn.AB_SCALE`."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def mean_absolute(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Mean of |predicted - truth|."""
+    return (predicted - truth).abs().mean()
+
+
+def log_squared(predicted: Tensor, truth: Tensor, floor: float = 1e-3) -> Tensor:
+    """Mean over pictures of log(mean squared error + floor): what a mean of PSNR values rewards."""
+    return ((predicted - truth) ** 2).flatten(1).mean(1).add(floor).log().mean()
+
+
+def laplace_nll(expected: Tensor, predicted: Tensor, truth: Tensor, least: float = 0.01) -> Tensor:
+    """Negative log-likelihood of the error under a Laplace distribution of scale `expected` (B, 1, H, W).
+
+    The prediction is detached: the scale learns to describe the error, not to excuse it.
+    """
+    scale = expected + least
+    error = (predicted.detach() - truth).abs().mean(1, keepdim=True)
+    return (error / scale + scale.log()).mean()

@@ -1,0 +1,77 @@
+"""Recipe `tpn-color`: the temporal propagation network for colour, on walks through natural clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from propagation.spn import AB_SCALE
+from propagation.tpn import TemporalPropagationNetwork
+from propagation.training.losses import laplace_nll, log_squared, mean_absolute
+from propagation.training.loop import LoopConfig, Run
+from propagation.training.rollouts import MovingSequence, WalkConfig, Walks, moving_sequences
+
+NAME = "tpn-color"
+FOLDERS = ("clips",)  # the only folder of the data collection that this recipe reads
+
+# Every 23rd sequence never trains: the learning curve is drawn on them.
+HELD_OUT_EVERY = 23
+
+
+@dataclass(frozen=True)
+class TpnColorRecipe:
+    loop: LoopConfig = LoopConfig(minutes=45, rate=1.5e-3)
+    walks: WalkConfig = WalkConfig()
+    length: int = 24
+    per_clip: int = 4
+    log_weight: float = 0.02
+    error_weight: float = 0.02
+
+
+def loss_of(model: TemporalPropagationNetwork, walks: Walks, recipe: TpnColorRecipe, rng: np.random.Generator) -> Tensor:
+    """Loss of one step of all walks; convolutions in bfloat16, scans in float32."""
+    lightness, clues, color = walks.step(rng)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = model(lightness, clues)
+    walks.accept(out["values"], out["error"])
+    values, truth = out["values"] / AB_SCALE, color / AB_SCALE
+    loss: Tensor = mean_absolute(values, truth) + recipe.log_weight * log_squared(values, truth)
+    return loss + recipe.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
+
+
+def score(model: nn.Module, material: list[MovingSequence]) -> dict[str, float]:
+    """PSNR over a and b on walks through sequences that never train, with alignment and without."""
+    model.eval()
+    result = {}
+    for name, unaligned in (("PSNR ab", 0.0), ("unaligned", 1.0)):
+        rng = np.random.default_rng(0)
+        walks = Walks(material, WalkConfig(walks=2, unaligned=unaligned, worn=0))
+        errors = []
+        with torch.inference_mode():
+            for _ in range(40):
+                lightness, clues, color = walks.step(rng)
+                out = model(lightness, clues)
+                walks.accept(out["values"], out["error"])
+                errors.append(float(((out["values"] - color) ** 2).mean()))
+        result[name] = float(10 * np.log10(255**2 / np.mean(errors)))
+    model.train()
+    return result
+
+
+def train(data: Path, folder: Path, recipe: TpnColorRecipe | None = None) -> tuple[Run, dict[str, float]]:
+    """Trains (or goes on training) in `folder` from the data collection `data`; returns the run and its last scores."""
+    recipe = recipe or TpnColorRecipe()
+    torch.manual_seed(recipe.loop.seed)
+    material = moving_sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip)
+    training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
+    held_out = material[::HELD_OUT_EVERY]
+    walks = Walks(training, recipe.walks)
+    model, twin = (TemporalPropagationNetwork().to(memory_format=torch.channels_last) for _ in range(2))
+    run = Run(model, folder, recipe.loop)
+    scores = run.train(lambda rng: loss_of(model, walks, recipe, rng), lambda m: score(m, held_out), twin)
+    run.average_into(model)
+    return run, scores

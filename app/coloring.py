@@ -24,10 +24,10 @@ _GREY_CHROMA = 4.0
 
 def recolor(frame: Frame, lab: Float, ab: Float) -> Frame:
     """`frame` with the L* of `lab`, its own (H, W, 3) Lab, and `ab` (H, W, 2); alpha and code values' depth stay."""
-    from propagation.color import lab_to_frame
+    from propagation.color.lab import lab_to_frame
 
     colored = np.concatenate([lab[..., :1], ab], axis=2, dtype=np.float32)
-    image = lab_to_frame(colored, frame.tags, frame.image.dtype)
+    image = lab_to_frame(colored, frame.tags, frame.image.dtype.type)
     if frame.image.shape[2] == 4:
         image = np.concatenate([image, frame.image[..., 3:]], axis=2)
     return replace(frame, image=image)
@@ -41,7 +41,7 @@ def drop_color(frame: Frame) -> Frame:
 
 def lab_of(frame: Frame) -> Float:
     """CIE Lab (D65) of a frame, (H, W, 3) float32, its alpha left out."""
-    from propagation.color import frame_to_lab
+    from propagation.color.lab import frame_to_lab
 
     lab: Float = frame_to_lab(np.ascontiguousarray(frame.image[..., :3]), frame.tags)
     return lab
@@ -49,7 +49,7 @@ def lab_of(frame: Frame) -> Float:
 
 def lightness_of(frame: Frame) -> Float:
     """L* alone, (H, W) float32 in 0..100: cheaper than all of Lab."""
-    from propagation.color import frame_to_lightness
+    from propagation.color.lab import frame_to_lightness
 
     lightness: Float = frame_to_lightness(np.ascontiguousarray(frame.image[..., :3]), frame.tags)
     return lightness

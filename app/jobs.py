@@ -6,13 +6,11 @@ however it ends. There is no Qt and no terminal in here.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,55 +19,30 @@ from app import coloring, machine
 from app.keyframes import Keyframe, Painted, check_keyframes, read_keyframe, shrink, shrink_hints, work_shape
 from app.lightness import LightnessReader
 from app.pipeline import Pipeline, real
+from app.progress import Cancelled, CancelToken, Progress
+from app.stages import find_shots, make_dense
 from propagation.errors import OutputError, OutputExistsError, RangeError
 
 if TYPE_CHECKING:
     from propagation.video.frame import ClipInfo, Frame
     from propagation.video.reader import Clip
-    from propagation.video.writer import Writer
+    from propagation.video.writing import Writer
+
+__all__ = [
+    "CancelToken",
+    "Cancelled",
+    "DensifySettings",
+    "Outcome",
+    "Progress",
+    "PropagateSettings",
+    "densify_job",
+    "propagate_job",
+]
 
 Float = NDArray[np.float32]
-Result = TypeVar("Result")
 
 # A key's own L* may differ by rounding and compression; beyond this mean the user should know whose is kept.
 _LIGHTNESS_DIFFERS = 3.0
-_TELL_EVERY_S = 0.2
-
-
-class Cancelled(Exception):
-    """The job was asked to stop and did."""
-
-
-class CancelToken:
-    """Asks a job to stop; safe to use from any thread and from a signal handler."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def cancel(self) -> None:
-        """Asks for the stop; the job sees it within a frame."""
-        self._event.set()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether a stop was asked for."""
-        return self._event.is_set()
-
-    def check(self) -> None:
-        """Raises Cancelled once a stop was asked for."""
-        if self._event.is_set():
-            raise Cancelled
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a job: `done` of `total` in `stage`, the source frame it was about, and what there is to say."""
-
-    stage: str
-    done: int
-    total: int
-    frame_index: int | None = None
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,119 +101,86 @@ def propagate_job(
 
     with ExitStack() as stack:
         clip = stack.enter_context(open_clip(settings.clip))
-        run = _Run(settings, clip, cancel)
+        run = _Propagation(settings, clip, cancel)
         yield from run.check()
+        writer = stack.enter_context(run.open_output())
         stages = pipeline or real()
         device = machine.choose_device(settings.device)
-        carrier = stages.load_carrier(device)
         densifier = stages.load_densifier(device) if run.has_hints else None
-        writer = stack.enter_context(run.open_output())
+        carrier = stages.load_carrier(device)
+        cuts = yield from find_shots(clip, run.frames, settings.keyframes, stages, cancel)
         lightness = LightnessReader(clip, run.shape, cancel)
-        cuts = yield from run.find_shots(stages)
-        dense = yield from run.make_dense(lightness, densifier, stages)
-        source = stack.enter_context(open_clip(settings.clip))
+        dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         carried = stages.carry(lightness.at, dense, run.frames.start, run.frames.stop, carrier=carrier, shots=cuts)
+        source = stack.enter_context(open_clip(settings.clip))
         colored = yield from run.write(source, iter(carried), lightness, stages, writer)
         yield Progress("finish", 0, 1)
-    return Outcome(settings.out, run.written, colored, tuple(writer.notes))
+    return Outcome(settings.out, run.written, colored, (*writer.notes, *run.notes(colored)))
 
 
-class _Run:
-    """The stages of one propagation, in the order they are called."""
+class _Propagation:
+    """One propagation: what was checked of it, and its frames on their way out."""
 
     def __init__(self, settings: PropagateSettings, clip: Clip, cancel: CancelToken) -> None:
         self.settings = settings
         self.cancel = cancel
         self.clip = clip
-        self.info: ClipInfo = clip.info
+        self.info = clip.info
         self.frames = checked_range(settings.start, settings.stop, clip.info)
         self.shape = work_shape(clip.info.height, clip.info.width, settings.size)
         self.has_hints = any(keyframe.kind == "hints" for keyframe in settings.keyframes)
         self.written = 0
+        self._left_alone = 0
         self._by_index = {keyframe.index: keyframe for keyframe in settings.keyframes}
 
     def check(self) -> Iterator[Progress]:
         """Reads every key frame once, so that a wrong one is found before any work is done."""
         check_keyframes(self.settings.keyframes, self.info.frame_count)
-        refuse_own_input(self.settings, self.info)
-        total = len(self._by_index)
-        for done, index in enumerate(sorted(self._by_index)):
+        refuse_own_input(self.settings, self.info, self.frames)
+        for done, (index, keyframe) in enumerate(sorted(self._by_index.items())):
             self.cancel.check()
-            painted = self.painted(index)
+            painted = self.read(keyframe)
             lab = coloring.lab_of(self.clip.frame(index))
-            yield Progress("check", done + 1, total, index, self._remark(index, painted, lab, first=done == 0))
+            remarks = [self._remark_on_color(lab) if done == 0 else "", _remark_on_lightness(keyframe, painted, lab)]
+            yield Progress("check", done + 1, len(self._by_index), index, " ".join(filter(None, remarks)))
 
-    def painted(self, index: int) -> Painted:
-        """The key frame of frame `index`, read anew: at full size they are too large to keep."""
-        return read_keyframe(self._by_index[index], self.info.width, self.info.height, self.info.tags)
+    def read(self, keyframe: Keyframe) -> Painted:
+        """A key frame at full size, read anew every time: many of them would not fit into memory."""
+        return read_keyframe(keyframe, self.info.width, self.info.height, self.info.tags)
 
-    def _remark(self, index: int, painted: Painted, lab: Float, first: bool) -> str:
-        remarks = []
-        if first and coloring.has_color(lab):
-            remarks.append(
-                "The clip has color of its own; it is dropped first (--from-grey)."
-                if self.settings.from_grey
-                else "The clip has color of its own: its lightness guides, and the carried color replaces its own in "
-                "the shots that are reached. Use --from-grey to drop it everywhere."
-            )
-        differs = float(np.abs(painted.lightness - lab[..., 0]).mean())
-        if self._by_index[index].kind == "key" and differs > _LIGHTNESS_DIFFERS:
-            remarks.append(
-                f"The key of frame {index} differs from the clip in lightness (L* by {differs:.1f} on average); "
-                "its color is used, and the clip's lightness is kept."
-            )
-        return " ".join(remarks)
+    def _remark_on_color(self, lab: Float) -> str:
+        if not coloring.has_color(lab):
+            return ""
+        if self.settings.from_grey:
+            return "The clip has color of its own; it is dropped first."
+        return (
+            "The clip has color of its own: its lightness guides, and in the shots that a key frame reaches the "
+            "carried color replaces it. --from-grey would drop it everywhere."
+        )
 
     def open_output(self) -> Writer:
-        """Opens the writer; a target of the range that exists is refused now rather than after the work."""
+        """Opens the writer; what is in its way is found now rather than after the work."""
         from propagation.video.writer import open_writer
 
         return open_writer(self.settings.out, self.info, overwrite=self.settings.force, frames=self.frames)
-
-    def find_shots(self, stages: Pipeline) -> Generator[Progress, None, list[int]]:
-        """The first frame of every shot but the first, between the range and the key frames."""
-        start = min(self.frames.start, *self._by_index)
-        stop = max(self.frames.stop, *(index + 1 for index in self._by_index))
-        cuts = yield from watched(
-            lambda on_frame: stages.find_cuts(self.clip, start, stop, on_frame=on_frame), "shots", start, stop, self.cancel
-        )
-        if cuts:
-            yield Progress("shots", 1, 1, message=f"Found {len(cuts) + 1} shots, cut at {', '.join(map(str, cuts))}.")
-        return cuts
-
-    def make_dense(
-        self, lightness: LightnessReader, densifier: Any, stages: Pipeline
-    ) -> Generator[Progress, None, dict[int, Any]]:
-        """Every key frame at work size: a key as its own ab, hints filled by the network."""
-        dense: dict[int, Any] = {}
-        total = len(self._by_index)
-        for done, (index, keyframe) in enumerate(sorted(self._by_index.items())):
-            self.cancel.check()
-            painted = self.painted(index)
-            if keyframe.kind == "key":
-                dense[index] = shrink(painted.ab, self.shape)
-            else:
-                prepared = densifier.prepare(lightness.at(index))
-                self.cancel.check()
-                dense[index] = densifier.fill(prepared, stages.make_hints(*shrink_hints(painted, self.shape)))
-            yield Progress("densify", done + 1, total, index)
-        return dense
 
     def write(
         self, source: Clip, carried: Iterator[Any], lightness: LightnessReader, stages: Pipeline, writer: Writer
     ) -> Generator[Progress, None, int]:
         """Writes the clip frame by frame and returns how many frames got color."""
         colored = 0
-        for frame, color in self._paired(source, carried):
+        for frame, ab in self._paired(source, carried):
             self.cancel.check()
-            if color is not None:
-                frame = self._colored(frame, color, lightness, stages)
+            if ab is not None:
+                frame = self._colored(frame, ab, lightness, stages)
                 colored += 1
             elif self.settings.from_grey:
                 frame = coloring.drop_color(frame)
-            if self._is_wanted(writer, frame.index):
+            if self._is_wanted(frame.index):
                 writer.write(frame)
                 self.written += 1
+            else:
+                self._left_alone += 1
             yield Progress("color", frame.index + 1, self.info.frame_count, frame.index)
         return colored
 
@@ -253,21 +193,31 @@ class _Run:
                 coming = next(carried, None)
                 ended = coming is None
             if coming is not None and coming.index == frame.index:
-                yield frame, coming.values
-                coming = None
+                ab, coming = coming.values, None
+                yield frame, ab
             else:
                 yield frame, None
 
-    def _colored(self, frame: Frame, color: Float, lightness: LightnessReader, stages: Pipeline) -> Frame:
+    def _colored(self, frame: Frame, ab: Float, lightness: LightnessReader, stages: Pipeline) -> Frame:
         lab = coloring.lab_of(frame)
-        ab = stages.lift(color, lightness.at(frame.index), lab[..., 0])
+        full = stages.lift(ab, lightness.at(frame.index), lab[..., 0])
         if frame.index in self._by_index:
-            ab = coloring.keep_exact(ab, self.painted(frame.index))
-        return coloring.recolor(frame, lab, ab)
+            full = coloring.keep_exact(full, self.read(self._by_index[frame.index]))
+        return coloring.recolor(frame, lab, full)
 
-    def _is_wanted(self, writer: Writer, index: int) -> bool:
-        """Whether frame `index` goes out: of a sequence, a file outside the range that is already there stays."""
-        return index in self.frames or writer.is_file or not writer.target(index).exists()
+    def _is_wanted(self, index: int) -> bool:
+        """Whether frame `index` goes out: of a sequence, what lies outside the range and is there already stays."""
+        if index in self.frames:
+            return True
+        target = picture_target(self.settings.out, index)
+        return target is None or not target.exists()
+
+    def notes(self, colored: int) -> Iterator[str]:
+        """What a person should know about the result."""
+        if not colored:
+            yield "no frame got color: no key frame lies in a shot of the range"
+        if self._left_alone:
+            yield f"{self._left_alone} pictures outside the range were there already and stay as they are"
 
 
 def densify_job(
@@ -283,7 +233,7 @@ def densify_job(
     height, width = frame.image.shape[:2]
     painted = read_keyframe(Keyframe(0, "hints", settings.hints), width, height, frame.tags)
     for target in (settings.out, settings.reach):
-        refuse_existing(target, settings.force, taken=(settings.image, settings.hints))
+        refuse_target(target, settings.force, (settings.image, settings.hints))
     stages = pipeline or real()
     yield Progress("densify", 0, 2)
     densifier = stages.load_densifier(machine.choose_device(settings.device))
@@ -296,35 +246,11 @@ def densify_job(
     dense = densifier.fill(prepared, stages.make_hints(*shrink_hints(painted, shape)))
     cancel.check()
     ab = coloring.keep_exact(stages.lift(dense.values, lightness, lab[..., 0]), painted)
-    write_image(settings.out, coloring.recolor(frame, lab, ab).image, overwrite=settings.force)
     if settings.reach is not None:
         write_image(settings.reach, coloring.reach_picture(dense.reach, (height, width)), overwrite=settings.force)
+    write_image(settings.out, coloring.recolor(frame, lab, ab).image, overwrite=settings.force)
     yield Progress("densify", 2, 2)
     return Outcome(settings.out)
-
-
-def watched(
-    work: Callable[[Callable[[int], None]], Result], stage: str, start: int, stop: int, cancel: CancelToken
-) -> Generator[Progress, None, Result]:
-    """Runs `work`, which calls back with every frame it has read, in a thread of its own and tells how far it is."""
-    seen = start
-    left = threading.Event()
-
-    def on_frame(index: int) -> None:
-        nonlocal seen
-        cancel.check()
-        if left.is_set():
-            raise Cancelled
-        seen = index + 1
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix=stage) as pool:
-        future = pool.submit(work, on_frame)
-        try:
-            while not wait([future], timeout=_TELL_EVERY_S).done:
-                yield Progress(stage, seen - start, stop - start, seen)
-        finally:
-            left.set()
-        return future.result()
 
 
 def checked_range(start: int, stop: int | None, info: ClipInfo) -> range:
@@ -340,17 +266,44 @@ def checked_range(start: int, stop: int | None, info: ClipInfo) -> range:
     return range(start, stop)
 
 
-def refuse_existing(target: Path | None, force: bool, taken: tuple[Path, ...]) -> None:
-    """Raises OutputExistsError before any work where `target` is there, OutputError where it is one of `taken`."""
+def picture_target(out: Path, index: int) -> Path | None:
+    """The file that frame `index` of an image sequence goes to, or None where `out` names a video."""
+    from propagation.video.sequence import DEFAULT_PATTERN, is_pattern, numbered
+    from propagation.video.writer import VIDEO_FORMATS
+
+    if out.suffix.lower() in VIDEO_FORMATS and not out.is_dir():
+        return None
+    return numbered(out if is_pattern(out) else out / DEFAULT_PATTERN, index)
+
+
+def refuse_own_input(settings: PropagateSettings, info: ClipInfo, frames: range) -> None:
+    """Raises OutputError where the output would replace the clip or a key frame that it is made from."""
+    keys = [keyframe.path for keyframe in settings.keyframes if keyframe.path is not None]
+    inputs = {path.resolve() for path in (info.path, *info.files, *keys)}
+    first = picture_target(settings.out, frames.start) or settings.out
+    if first.parent.resolve() not in {path.parent for path in inputs}:
+        return
+    targets = {picture_target(settings.out, index) or settings.out for index in frames}
+    hit = next((target for target in targets if target.resolve() in inputs), None)
+    if hit is not None:
+        raise OutputError("the output would replace one of the inputs", path=hit, advice="Choose another name")
+
+
+def refuse_target(target: Path | None, force: bool, inputs: tuple[Path, ...]) -> None:
+    """Raises, before any work, OutputExistsError where `target` is there, OutputError where it is an input."""
     if target is None or not target.exists():
         return
-    if any(target.samefile(path) for path in taken):
-        raise OutputError("the output is one of the inputs", path=target, advice="Choose another name")
+    if any(target.samefile(path) for path in inputs):
+        raise OutputError("the output would replace one of the inputs", path=target, advice="Choose another name")
     if not force:
-        raise OutputExistsError("it exists already", path=target, advice="Choose another name, or replace it with --force")
+        raise OutputExistsError("exists already", path=target, advice="Choose another name, or replace it with --force")
 
 
-def refuse_own_input(settings: PropagateSettings, info: ClipInfo) -> None:
-    """Raises OutputError where the output would replace the clip or a key frame that it is made from."""
-    inputs = {path.resolve() for path in (info.path, *info.files)}
-    inputs |= {keyframe.path.resolve() for keyframe in settings.keyframes if keyframe.path is not None}
+def _remark_on_lightness(keyframe: Keyframe, painted: Painted, lab: Float) -> str:
+    differs = float(np.abs(painted.lightness - lab[..., 0]).mean())
+    if keyframe.kind == "hints" or differs <= _LIGHTNESS_DIFFERS:
+        return ""
+    return (
+        f"The key of frame {keyframe.index} differs from the clip in lightness (L* by {differs:.1f} on average); its "
+        "color is used and the clip's lightness kept."
+    )

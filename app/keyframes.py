@@ -80,7 +80,7 @@ def read_keyframe(keyframe: Keyframe, width: int, height: int, tags: ColorTags) 
     Raises MediaError where the file is none, HintError for another size than width x height, for hints without an
     alpha channel, and for hints where nothing is painted.
     """
-    from propagation.color import frame_to_lab
+    from propagation.color.lab import frame_to_lab
     from propagation.video.images import read_image
 
     image = keyframe.image
@@ -108,7 +108,7 @@ def _strength(keyframe: Keyframe, image: NDArray[np.uint8] | NDArray[np.uint16])
             path=keyframe.path,
             advice="Save it as an RGBA PNG with alpha 0 where nothing is painted, or give a full frame with --key",
         )
-    strength: Float = image[..., 3].astype(np.float32) / np.iinfo(image.dtype).max
+    strength: Float = image[..., 3].astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
     if not strength.any():
         raise HintError(
             f"{keyframe.label} holds no hint: alpha is 0 everywhere", path=keyframe.path, advice="Paint at least a dot"
@@ -129,8 +129,7 @@ def shrink(plane: Float, shape: tuple[int, int]) -> Float:
 
     if plane.shape[:2] == shape:
         return plane
-    small: Float = cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA)
-    return small
+    return np.asarray(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
 def shrink_hints(painted: Painted, shape: tuple[int, int]) -> tuple[Float, Float]:

@@ -13,7 +13,7 @@ from app.coloring import lightness_of
 from app.keyframes import shrink
 
 if TYPE_CHECKING:
-    from app.jobs import CancelToken
+    from app.progress import CancelToken
     from propagation.video.frame import Frame
     from propagation.video.reader import Clip
 
@@ -33,8 +33,8 @@ class LightnessReader:
     def __init__(
         self, clip: Clip, shape: tuple[int, int], cancel: CancelToken, cache_bytes: int = CACHE_BYTES
     ) -> None:
+        self.shape = shape
         self._clip = clip
-        self._shape = shape
         self._cancel = cancel
         self._kept: OrderedDict[int, Float] = OrderedDict()
         self._most = max(4, cache_bytes // (shape[0] * shape[1] * 4))
@@ -48,7 +48,7 @@ class LightnessReader:
             self._kept.move_to_end(index)
             return self._kept[index]
         frame = self._read(index)
-        lightness = shrink(lightness_of(frame), self._shape)
+        lightness = shrink(lightness_of(frame), self.shape)
         self._kept[index] = lightness
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
@@ -61,3 +61,9 @@ class LightnessReader:
             self._backwards = self._clip.frames(0, index + 1, -1)
         self._last = index
         return self._clip.frame(index) if self._backwards is None else next(self._backwards)
+
+    def close(self) -> None:
+        """Forgets every frame; a later request reads anew."""
+        self._kept.clear()
+        self._backwards = None
+        self._last = -1

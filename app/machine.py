@@ -63,7 +63,7 @@ def choose_device(asked: str = "auto") -> str:
     if asked == "auto":
         return "cpu"
     why = "this torch was built without CUDA" if torch.version.cuda is None else "torch finds no usable NVIDIA driver"
-    raise DeviceError(f"there is no CUDA device: {why}", advice="Use --device cpu, or --device auto to take what is there")
+    raise DeviceError(f"there is no CUDA device: {why}", advice="Use --device cpu, or auto to take what is there")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from app.cli.exit_codes import exit_code
+from app.cli.exit_codes import STOPPED, exit_code
 from app.jobs import CancelToken, Outcome, Progress
 
 Result = TypeVar("Result")
@@ -154,7 +154,8 @@ def run_job(job: Generator[Progress, None, Result], cancel: CancelToken, form: s
         # Closes the job here and now, so that its files are gone before anything is said.
         job.close()
         if form == "json":
-            print_json({"stage": "error", "code": exit_code(error), "message": str(error)})
+            code = exit_code(error)
+            print_json({"stage": "stopped" if code == STOPPED else "error", "code": code, "message": str(error)})
         raise
     finally:
         display.close()

@@ -17,7 +17,7 @@ from app.cli.progress import print_outcome, run_job
     "--hints",
     type=FrameFile(),
     multiple=True,
-    help="An RGBA picture of frame N: color where alpha > 0, alpha is the strength, 255 keeps a and b exact. Repeatable.",
+    help="An RGBA picture of frame N: color where alpha > 0, alpha is the strength (255 keeps it exactly). Repeatable.",
 )
 @click.option(
     "-o",

@@ -1,0 +1,77 @@
+"""What a job tells while it runs, and how it is asked to stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+_TELL_EVERY_S = 0.2
+
+
+class Cancelled(Exception):
+    """The job was asked to stop and did."""
+
+
+class CancelToken:
+    """Asks a job to stop; safe to use from any thread and from a signal handler."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Asks for the stop; the job sees it within a frame."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raises Cancelled once a stop was asked for."""
+        if self._event.is_set():
+            raise Cancelled
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a job: `done` of `total` in `stage`, the source frame it was about, and what there is to say."""
+
+    stage: str
+    done: int
+    total: int
+    frame_index: int | None = None
+    message: str = ""
+
+
+def watched(
+    work: Callable[[Callable[[int], None]], Result], stage: str, frames: range, cancel: CancelToken
+) -> Generator[Progress, None, Result]:
+    """Runs `work`, which calls back with every frame it reads, in a thread of its own and tells how far it is.
+
+    A stop, or closing this generator, ends the work at its next frame. Raises what `work` raises, and Cancelled.
+    """
+    seen = frames.start
+    left = threading.Event()
+
+    def on_frame(index: int) -> None:
+        nonlocal seen
+        if left.is_set():
+            raise Cancelled
+        cancel.check()
+        seen = index + 1
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix=stage) as pool:
+        future = pool.submit(work, on_frame)
+        try:
+            yield Progress(stage, 0, len(frames))
+            while not wait([future], timeout=_TELL_EVERY_S).done:
+                yield Progress(stage, seen - frames.start, len(frames), seen)
+        finally:
+            left.set()
+    return future.result()

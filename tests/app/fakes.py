@@ -1,0 +1,87 @@
+"""Stand-ins for the networks, exact and quick: the jobs are tested through them, the networks on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.pipeline import Pipeline
+
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Hints:
+    values: Float
+    strength: Float
+
+
+@dataclass(frozen=True)
+class Dense:
+    values: Float
+    reach: Float
+
+
+@dataclass(frozen=True)
+class Carried:
+    index: int
+    values: Float
+
+
+class MeanDensifier:
+    """Fills a frame with the mean of its hints."""
+
+    def prepare(self, lightness: Float) -> Float:
+        return lightness
+
+    def fill(self, prepared: Float, hints: Hints) -> Dense:
+        assert hints.values.shape == (*prepared.shape, 2)
+        assert hints.strength.shape == prepared.shape
+        mean = hints.values[hints.strength > 0].mean(axis=0)
+        return Dense(np.broadcast_to(mean, hints.values.shape).astype(np.float32), hints.strength)
+
+
+def hold(
+    lightness_of: Callable[[int], Float], keyframes: Mapping[int, Any], start: int, stop: int, *, carrier: Any, shots: list[int]
+) -> Iterator[Carried]:
+    """Every frame gets the color of the nearest key frame of its shot."""
+    for index in range(start, stop):
+        lightness_of(index)
+        near = [n for n in keyframes if sum(cut <= n for cut in shots) == sum(cut <= index for cut in shots)]
+        if near:
+            dense = keyframes[min(near, key=lambda n: abs(n - index))]
+            yield Carried(index, dense if isinstance(dense, np.ndarray) else dense.values)
+
+
+def lift(ab: Float, small: Float, full: Float) -> Float:
+    return np.asarray(cv2.resize(ab, full.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def read_all(cuts: list[int]) -> Callable[..., list[int]]:
+    """A search for cuts that reads every frame, as the real one does, and finds `cuts`."""
+
+    def find(clip: Any, start: int = 0, stop: int | None = None, on_frame: Callable[[int], None] | None = None) -> list[int]:
+        for frame in clip.frames(start, stop):
+            if on_frame is not None:
+                on_frame(frame.index)
+        return [cut for cut in cuts if start < cut < (stop if stop is not None else cut + 1)]
+
+    return find
+
+
+def pipeline(cuts: list[int] | None = None, **other: Any) -> Pipeline:
+    """The stand-ins together; `other` replaces single ones."""
+    stages = {
+        "load_densifier": lambda device: MeanDensifier(),
+        "make_hints": Hints,
+        "load_carrier": lambda device: None,
+        "find_cuts": read_all(cuts or []),
+        "carry": hold,
+        "lift": lift,
+    }
+    return Pipeline(**(stages | other))

@@ -1,0 +1,44 @@
+"""Threads and devices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app import machine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROBE = """
+from app import machine
+machine.set_threads(1)
+import cv2, numba, torch
+print(cv2.getNumThreads(), numba.get_num_threads(), torch.get_num_threads())
+import app.machine
+"""
+
+
+def test_one_call_sets_every_library() -> None:
+    done = subprocess.run([sys.executable, "-c", PROBE], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["1", "1", "1"]
+
+
+def test_the_environment_speaks_where_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert machine.thread_count() == 3
+    assert machine.thread_count(2) == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert machine.thread_count() == machine.core_count()
+
+
+def test_every_backend_is_listed_with_its_reason() -> None:
+    found = {backend.name: backend.why_not for backend in machine.backends()}
+    assert found["reference"] == ""
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert machine.choose_device("cpu") == "cpu"
+    assert machine.choose_device("auto") in ("cpu", "cuda")

@@ -44,5 +44,6 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     if a and d and not b and not c:
         return Orientation(180 if d < 0 else 0, mirrored=(a < 0) != (d < 0))
     if b and c and not a and not d:
-        return Orientation(90 if b > 0 else 270, mirrored=(b > 0) == (c > 0))
+        mirrored = (b > 0) == (c > 0)
+        return Orientation(90 if (b > 0) != mirrored else 270, mirrored)
     return Orientation(skewed=True)

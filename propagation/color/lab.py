@@ -1,0 +1,118 @@
+"""CIE 1976 L*a*b* (CIE 15:2018, 8.2.1; D65) of pictures, and back without ever clipping a colour.
+
+t = X / Xn etc.;  f(t) = t^(1/3) for t > (6/29)^3, else t (29/6)^2 / 3 + 4/29;
+L* = 116 f(Y) - 16 (0..100),  a* = 500 (f(X) - f(Y)),  b* = 200 (f(Y) - f(Z)).
+
+OpenCV does the arithmetic in float32: its powers and 3 x 3 products are several times faster than numpy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from propagation.color.bt1886 import bt1886_to_linear, linear_to_bt1886
+from propagation.color.gamut import largest_shares, outside
+from propagation.color.primaries import rgb_to_xyz, xyz_to_rgb
+from propagation.color.srgb import linear_to_srgb, srgb_to_linear
+from propagation.color.tags import ColorTags
+
+_DELTA = 6 / 29
+# (f(X), f(Y), f(Z)) from (L, a, b, 1) and back.
+_F_TO_LAB = np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], np.float32)
+_LAB_TO_F = np.array(
+    [[1 / 116, 1 / 500, 0, 16 / 116], [1 / 116, 0, 0, 16 / 116], [1 / 116, 0, -1 / 200, 16 / 116]], np.float32
+)
+_SRGB = 13
+Curve = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def frame_to_lab(image: NDArray[Any], tags: ColorTags) -> NDArray[np.float32]:
+    """L* 0..100, a*, b* (H, W, 3) float32 of full-range RGB or RGBA code values (H, W, 3 or 4), uint8 or uint16.
+
+    Light is taken from the curve and primaries that `tags` name: sRGB for transfer 13, else BT.1886.
+    """
+    linear = _linear(image, tags)
+    return _transform(_f(_transform(linear, rgb_to_xyz(tags.primaries))), _F_TO_LAB)
+
+
+def frame_to_lightness(image: NDArray[Any], tags: ColorTags) -> NDArray[np.float32]:
+    """L* 0..100 (H, W) float32 alone; see `frame_to_lab`."""
+    luminance = _transform(_linear(image, tags), rgb_to_xyz(tags.primaries)[1:2])
+    lightness: NDArray[np.float32] = _f(luminance) * np.float32(116) - np.float32(16)
+    return lightness
+
+
+def lab_to_frame(lab: NDArray[Any], tags: ColorTags, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
+    """Full-range RGB code values (H, W, 3) of `dtype` for L*, a*, b* (H, W, 3); the inverse of `frame_to_lab`.
+
+    Colours outside the gamut of `tags.primaries` lose chroma at their own lightness and hue (`reduce_chroma`).
+    """
+    linear, _ = _in_gamut(lab, tags)
+    inverse = linear_to_srgb if tags.transfer == _SRGB else linear_to_bt1886
+    white = np.iinfo(dtype).max
+    code_values = inverse(linear) * np.float32(white)
+    return np.rint(code_values).astype(dtype)
+
+
+def reduce_chroma(lab: NDArray[Any], tags: ColorTags) -> NDArray[np.float32]:
+    """L*, a*, b* (H, W, 3) with a* and b* shrunk together until the colour exists in RGB; inside it, unchanged."""
+    return _in_gamut(lab, tags)[1]
+
+
+def _in_gamut(lab: NDArray[Any], tags: ColorTags) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(linear RGB in 0..1, the L*, a*, b* it shows), both (H, W, 3) float32."""
+    lab = np.array(lab, dtype=np.float32, order="C")
+    np.clip(lab[..., 0], 0, 100, out=lab[..., 0])
+    matrix = xyz_to_rgb(tags.primaries)
+    linear = _lab_to_linear(lab, matrix)
+    beyond = outside(linear)
+    if beyond.any():
+        colors = lab[beyond]
+        colors[:, 1:] *= largest_shares(colors, matrix.astype(np.float32))[:, None]
+        lab[beyond] = colors
+        linear[beyond] = _lab_to_linear(colors[None], matrix)[0]
+    return np.clip(linear, 0, 1, out=linear), lab
+
+
+def _lab_to_linear(lab: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Linear RGB (H, W, 3), not limited to 0..1."""
+    f = _transform(lab, _LAB_TO_F)
+    xyz = f * f * f
+    dark = f <= np.float32(_DELTA)
+    if dark.any():
+        xyz[dark] = (f[dark] - np.float32(4 / 29)) * np.float32(3 * _DELTA**2)
+    return _transform(xyz, matrix)
+
+
+def _transform(image: NDArray[np.float32], matrix: NDArray[Any]) -> NDArray[np.float32]:
+    """(H, W, rows of `matrix`) float32: the matrix, affine if it has a fourth column, applied to every pixel."""
+    return np.asarray(cv2.transform(image, matrix), np.float32)
+
+
+def _f(t: NDArray[np.float32]) -> NDArray[np.float32]:
+    root = np.asarray(cv2.pow(np.maximum(t, 0), 1 / 3), np.float32)
+    dark = t <= np.float32(_DELTA**3)
+    if dark.any():
+        root[dark] = t[dark] * np.float32(1 / (3 * _DELTA**2)) + np.float32(4 / 29)
+    return root
+
+
+def _linear(image: NDArray[Any], tags: ColorTags) -> NDArray[np.float32]:
+    """Linear RGB (H, W, 3) 0..1 of code values; alpha is left out."""
+    table = _curve_table(image.dtype.itemsize * 8, tags.transfer == _SRGB)
+    return np.take(table, image[..., :3])
+
+
+@cache
+def _curve_table(bits: int, is_srgb: bool) -> NDArray[np.float32]:
+    """Linear light of every code value of `bits`, worked out in float64."""
+    signal = np.arange(2**bits) / (2**bits - 1)
+    table = (srgb_to_linear if is_srgb else bt1886_to_linear)(signal).astype(np.float32)
+    table.setflags(write=False)
+    return table

@@ -9,11 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from propagation.errors import NoSpaceError, OutputError, OutputExistsError, PropagationError
 
@@ -71,6 +74,57 @@ def output_boundary(path: Path) -> Iterator[None]:
         raise output_error(error, path) from error
 
 
+class StagedFiles:
+    """Files of one folder that appear together: each waits in a hidden folder beside its name until `publish`.
+
+    The folder is made if its parent exists. Use in a `with`; whatever has not been published is removed on leaving it,
+    and so is the folder if it was made here and nothing came of it.
+    """
+
+    def __init__(self, folder: Path, *, overwrite: bool) -> None:
+        self._folder = folder
+        self._overwrite = overwrite
+        self._staging = folder / f".{secrets.token_hex(4)}{PART_SUFFIX}"
+        self._names: list[str] = []
+        self._made_folder = False
+
+    def __enter__(self) -> Self:
+        with output_boundary(self._folder):
+            if not self._folder.exists():
+                check_target(self._folder, overwrite=False)
+                self._folder.mkdir()
+                self._made_folder = True
+            self._staging.mkdir()
+        return self
+
+    def put(self, name: str, data: bytes) -> None:
+        """Store the whole of file `name`. Raises NoSpaceError or OutputError."""
+        waiting = self._staging / name
+        with output_boundary(self._folder / name):
+            waiting.write_bytes(data)
+            flush_file(waiting)
+        self._names.append(name)
+
+    def publish(self) -> None:
+        """Give every file its name; each rename is whole in itself. Raises OutputExistsError before the first of
+        them."""
+        for name in self._names:
+            check_target(self._folder / name, overwrite=self._overwrite)
+        with output_boundary(self._folder):
+            for name in self._names:
+                replace(self._staging / name, self._folder / name)
+            flush_folder(self._folder)
+        self._made_folder = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._staging, ignore_errors=True)
+        if self._made_folder:
+            with suppress(OSError):
+                self._folder.rmdir()
+
+
 def output_error(error: OSError, path: Path) -> PropagationError:
     """The typed error that fits `error`, with advice."""
     if error.errno in _FULL:
@@ -93,7 +147,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         if not path.parent.is_dir():
             raise output_error(FileNotFoundError(errno.ENOENT, "no folder"), path)
         if not overwrite and (path.exists() or path.is_symlink()):
-            raise OutputExistsError("exists already", path=path, advice="Use --force to replace it")
+            raise OutputExistsError(
+                "exists already", path=path, advice="Choose another name, or overwrite it (--force)"
+            )
 
 
 def temporary_beside(path: Path) -> Path:

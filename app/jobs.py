@@ -7,7 +7,7 @@ however it ends. There is no Qt and no terminal in here.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from app import coloring, machine
 from app.keyframes import Keyframe, Painted, check_keyframes, read_keyframe, shrink, shrink_hints, work_shape
 from app.lightness import LightnessReader
 from app.pipeline import Pipeline, real
-from app.progress import Cancelled, CancelToken, Progress
+from app.progress import Cancelled, CancelToken, Progress, ahead
 from app.stages import find_shots, make_dense
 from propagation.errors import OutputError, OutputExistsError, RangeError
 
@@ -43,6 +43,15 @@ Float = NDArray[np.float32]
 
 # A key's own L* may differ by rounding and compression; beyond this mean the user should know whose is kept.
 _LIGHTNESS_DIFFERS = 3.0
+
+
+class _End:
+    """What follows the last carried frame: it belongs to none."""
+
+    index = -1
+
+
+_END = _End()
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,10 @@ def propagate_job(
         dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         carried = stages.carry(lightness.at, dense, run.frames.start, run.frames.stop, carrier=carrier, shots=cuts)
         source = stack.enter_context(open_clip(settings.clip))
-        colored = yield from run.write(source, iter(carried), lightness, stages, writer)
+        carried = stack.enter_context(closing(ahead(iter(carried))))
+        # Left first: the thread behind `ahead` ends at the next frame it asks for, whatever it is in the middle of.
+        stack.enter_context(closing(lightness))
+        colored = yield from run.write(source, carried, lightness, stages, writer)
         yield Progress("finish", 0, 1)
     return Outcome(settings.out, run.written, colored, (*writer.notes, *run.notes(colored)))
 
@@ -168,11 +180,15 @@ class _Propagation:
         self, source: Clip, carried: Iterator[Any], lightness: LightnessReader, stages: Pipeline, writer: Writer
     ) -> Generator[Progress, None, int]:
         """Writes the clip frame by frame and returns how many frames got color."""
-        colored = 0
+        colored = done = 0
         for frame, ab in self._paired(source, carried):
             self.cancel.check()
+            if frame is None:
+                # The color of the next frame is still on its way to it, through this one.
+                yield Progress("color", done, self.info.frame_count, lightness.last)
+                continue
             if ab is not None:
-                frame = self._colored(frame, ab, lightness, stages)
+                frame = self._colored(frame, ab, stages)
                 colored += 1
             elif self.settings.from_grey:
                 frame = coloring.drop_color(frame)
@@ -181,26 +197,29 @@ class _Propagation:
                 self.written += 1
             else:
                 self._left_alone += 1
-            yield Progress("color", frame.index + 1, self.info.frame_count, frame.index)
+            done = frame.index + 1
+            yield Progress("color", done, self.info.frame_count, frame.index)
         return colored
 
-    def _paired(self, source: Clip, carried: Iterator[Any]) -> Iterator[tuple[Frame, Float | None]]:
-        """Every frame of the clip with the ab that was carried to it, or None where nothing was."""
-        coming = None
-        ended = False
+    def _paired(self, source: Clip, carried: Iterator[Any]) -> Iterator[tuple[Frame | None, Float | None]]:
+        """Every frame of the clip with the ab that was carried to it, or None where nothing was.
+
+        Two times None says that the next frame is not ready yet.
+        """
+        coming: Any = None
         for frame in source.frames():
-            if frame.index in self.frames and coming is None and not ended:
-                coming = next(carried, None)
-                ended = coming is None
+            if frame.index in self.frames:
+                while coming is None and (coming := next(carried, _END)) is None:
+                    yield None, None
             if coming is not None and coming.index == frame.index:
-                ab, coming = coming.values, None
-                yield frame, ab
+                yield frame, coming.values
+                coming = None
             else:
                 yield frame, None
 
-    def _colored(self, frame: Frame, ab: Float, lightness: LightnessReader, stages: Pipeline) -> Frame:
+    def _colored(self, frame: Frame, ab: Float, stages: Pipeline) -> Frame:
         lab = coloring.lab_of(frame)
-        full = stages.lift(ab, lightness.at(frame.index), lab[..., 0])
+        full = stages.lift(ab, shrink(lab[..., 0], self.shape), lab[..., 0])
         if frame.index in self._by_index:
             full = coloring.keep_exact(full, self.read(self._by_index[frame.index]))
         return coloring.recolor(frame, lab, full)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from app.coloring import lightness_of
 from app.keyframes import shrink
+from app.progress import Cancelled, CancelToken
 
 if TYPE_CHECKING:
-    from app.progress import CancelToken
     from propagation.video.frame import Frame
     from propagation.video.reader import Clip
 
@@ -38,12 +38,15 @@ class LightnessReader:
         self._cancel = cancel
         self._kept: OrderedDict[int, Float] = OrderedDict()
         self._most = max(4, cache_bytes // (shape[0] * shape[1] * 4))
-        self._last = -1
+        self.last = -1
+        self._closed = False
         self._backwards: Iterator[Frame] | None = None
 
     def at(self, index: int) -> Float:
         """L* of frame `index`. Raises what reading raises, and Cancelled."""
         self._cancel.check()
+        if self._closed:
+            raise Cancelled
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
@@ -55,15 +58,13 @@ class LightnessReader:
         return lightness
 
     def _read(self, index: int) -> Frame:
-        if index + 1 != self._last:
+        if index + 1 != self.last:
             self._backwards = None
         elif self._backwards is None:
             self._backwards = self._clip.frames(0, index + 1, -1)
-        self._last = index
+        self.last = index
         return self._clip.frame(index) if self._backwards is None else next(self._backwards)
 
     def close(self) -> None:
-        """Forgets every frame; a later request reads anew."""
-        self._kept.clear()
-        self._backwards = None
-        self._last = -1
+        """Makes every later request raise Cancelled, which ends work that another thread is still at."""
+        self._closed = True

@@ -36,7 +36,10 @@ def set_threads(asked: int | None = None) -> int:
     """
     import cv2
 
+    from kernels import threads
+
     count = thread_count(asked)
+    threads.set_threads(count)
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(count)
     cv2.setNumThreads(count)

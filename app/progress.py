@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _TELL_EVERY_S = 0.2
@@ -47,6 +49,51 @@ class Progress:
     total: int
     frame_index: int | None = None
     message: str = ""
+
+
+def ahead(items: Iterator[Item], depth: int = 4) -> Generator[Item | None, None, None]:
+    """The items in order, worked out in a thread of its own up to `depth` ahead; None where one takes its time.
+
+    Closing this generator ends the thread after the item it is at. Raises what `items` raises.
+    """
+    ready: queue.Queue[Item | BaseException | None] = queue.Queue(depth)
+    left = threading.Event()
+
+    def put(item: Item | BaseException | None) -> bool:
+        while not left.is_set():
+            try:
+                ready.put(item, timeout=_TELL_EVERY_S)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    worker = threading.Thread(target=work, name="ahead", daemon=True)
+    worker.start()
+    try:
+        while True:
+            try:
+                item = ready.get(timeout=_TELL_EVERY_S)
+            except queue.Empty:
+                yield None
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        left.set()
+        worker.join()
 
 
 def watched(

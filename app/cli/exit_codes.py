@@ -25,7 +25,7 @@ MEANINGS = {
 def exit_code(error: BaseException) -> int:
     """The exit code that `error` ends the program with; UNEXPECTED for what nobody foresaw."""
     from app.errors import DeviceError
-    from app.jobs import Cancelled
+    from app.progress import Cancelled
     from propagation.errors import OutputError, PropagationError, ResourceError
 
     if isinstance(error, KeyboardInterrupt | Cancelled):

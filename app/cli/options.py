@@ -68,9 +68,9 @@ def compute_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --force and --progress."""
-    command = click.option(
+def progress_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --progress."""
+    return click.option(
         "--progress",
         "progress_form",
         type=click.Choice(["bar", "json", "none"]),
@@ -78,4 +78,9 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="How progress is shown: a bar on stderr, one JSON object a line on stdout, or not at all.",
     )(command)
-    return click.option("--force", is_flag=True, help="Replace an output that exists.")(command)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --force and --progress."""
+    force = click.option("--force", is_flag=True, help="Replace an output that exists.")
+    return force(progress_option(command))

@@ -7,14 +7,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 from app.cli.exit_codes import STOPPED, exit_code
-from app.jobs import CancelToken, Outcome, Progress
+from app.progress import CancelToken, Progress
+
+if TYPE_CHECKING:
+    from app.jobs import Outcome
 
 Result = TypeVar("Result")
 
@@ -175,6 +178,22 @@ def print_outcome(outcome: Outcome, form: str) -> None:
 def count(number: int, noun: str) -> str:
     """`1 frame`, `2 frames`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+@contextmanager
+def shown(stage: str, form: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Shows work that calls back with (done, total, what) instead of being a job; Ctrl-C ends it as usual."""
+    display = make_display(form)
+    clock = _Clock()
+
+    def tell(done: int, total: int, what: str) -> None:
+        progress = Progress(stage, done, total)
+        display.show(progress, clock.rate(progress))
+
+    try:
+        yield tell
+    finally:
+        display.close()
 
 
 @contextmanager

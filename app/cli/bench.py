@@ -1,0 +1,145 @@
+"""`bench`: measures ours beside every baseline and prints the tables of the protocol."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.options import progress_option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from propagation.bench.carry import CarryTable
+    from propagation.bench.densify import DensifyTable
+
+    Floats = NDArray[np.float32]
+
+OURS = "Huecast"
+DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp4"
+
+
+@click.command("bench", short_help="Measure against the baselines and print the tables.")
+@click.argument("what", type=click.Choice(["densify", "propagate"]))
+@click.argument("folders", nargs=-1, metavar="[FOLDER]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every single score.")
+@click.option("--every", type=click.IntRange(min=2), multiple=True, help="Frames between keys. Default: 10 20 30 40.")
+@click.option("--clip", "clips", multiple=True, metavar="NAME", help="Only this clip (propagate). Repeatable.")
+@click.option("--limit", type=click.IntRange(min=1), help="Pictures of each folder (densify), frames of each clip.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads for ours; the baselines always use one.")
+@progress_option
+def command(
+    what: str,
+    folders: Sequence[str],
+    as_json: bool,
+    every: Sequence[int],
+    clips: Sequence[str],
+    limit: int | None,
+    device: str,
+    threads: int | None,
+    progress_form: str,
+) -> None:
+    """Measure against the baselines on the clips or pictures of FOLDER, in one run, and print the table.
+
+    `propagate` takes a folder of clips in color, `densify` one or several of photographs or clips (their middle frame).
+    Without FOLDER the demo's clip is measured.
+    """
+    from app import machine
+    from app.cli.progress import print_json, shown
+
+    if what == "propagate" and len(folders) > 1:
+        raise click.UsageError("propagate measures one FOLDER at a time")
+    machine.set_threads(threads)
+    target = machine.choose_device(device)
+    with _folders(folders) as chosen, shown("measure", progress_form) as progress:
+        table: DensifyTable | CarryTable
+        if what == "densify":
+            table = _densify(chosen, limit, target, progress)
+        else:
+            table = _propagate(chosen[0], list(clips) or None, list(every), limit, target, progress)
+    if as_json:
+        print_json(table.to_json())
+    else:
+        click.echo(table.markdown())
+
+
+def _densify(
+    folders: list[Path], limit: int | None, device: str, progress: Callable[[int, int, str], None]
+) -> DensifyTable:
+    from propagation.bench import densify
+
+    return densify.run(folders, {OURS: our_fill(device)}, limit=limit, progress=progress)
+
+
+def _propagate(
+    folder: Path,
+    names: list[str] | None,
+    every: list[int],
+    limit: int | None,
+    device: str,
+    progress: Callable[[int, int, str], None],
+) -> CarryTable:
+    from propagation.bench import carry
+
+    return carry.run(
+        folder,
+        every or carry.PROTOCOL_EVERY,
+        {OURS: our_carry(device), f"{OURS}, not aligned": our_carry(device, aligned=False)},
+        two_sided={f"{OURS}, two-sided": our_carry(device)},
+        frames=limit or carry.FRAME_LIMIT,
+        clips=names,
+        progress=progress,
+    )
+
+
+def our_fill(device: str) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
+    """The trained spatial network as the bench takes a method."""
+    import numpy as np
+
+    from propagation.densify import Densifier, Hints
+
+    densifier = Densifier.load(device=device)
+
+    def fill(lightness: Floats, mask: NDArray[np.bool_], ab: Floats) -> tuple[Floats, Floats]:
+        dense = densifier.fill(densifier.prepare(lightness), Hints(ab, mask.astype(np.float32)))
+        return dense.values, dense.confidence
+
+    return fill
+
+
+def our_carry(
+    device: str, *, aligned: bool = True
+) -> Callable[[Sequence[Floats], Mapping[int, Floats], int], Iterator[tuple[int, Floats]]]:
+    """The trained temporal network as the bench takes a method."""
+    from propagation.sequence import Carrier, carry
+
+    carrier = Carrier.load(device=device, aligned=aligned)
+
+    def method(
+        lightness: Sequence[Floats], keys: Mapping[int, Floats], count: int
+    ) -> Iterator[tuple[int, Floats]]:
+        for carried in carry(lightness.__getitem__, keys, 0, count, carrier=carrier):
+            yield carried.index, carried.values
+
+    return method
+
+
+@contextmanager
+def _folders(given: Sequence[str]) -> Iterator[list[Path]]:
+    """The folders to measure; without any, one with the demo's color clip alone in it."""
+    if given:
+        yield [Path(folder) for folder in given]
+        return
+    with tempfile.TemporaryDirectory(prefix="huecast-") as folder:
+        demo = Path(folder) / "demo"
+        demo.mkdir()
+        shutil.copy(DEMO_CLIP, demo)
+        yield [demo]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from propagation.color.tags import ColorTags
 from propagation.shots import find_cuts
 from propagation.video.frame import Frame
+from propagation.video.reader import open_clip
 
 TAGS = ColorTags(1, 13, 0, 2)
 TIME_BASE = Fraction(1, 25)
@@ -125,3 +127,15 @@ def test_every_frame_is_announced_and_a_stop_is_passed_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         find_cuts(clip, on_frame=stop)
     assert clip.read == [0, 1, 2, 3]
+
+
+def test_cuts_of_a_real_film_and_not_its_explosion(shared_data: Path) -> None:
+    # Frame 1665 is an explosion that lights up a church; the others were checked by eye.
+    with open_clip(shared_data / "clips" / "tears_of_steel_battle.webm") as clip:
+        assert find_cuts(clip, 0, 240) == [52, 158, 221]
+        assert find_cuts(clip, 1640, 1691) == [1650, 1689]
+
+
+def test_old_film_with_grain_and_flicker_has_no_cut(shared_data: Path) -> None:
+    with open_clip(shared_data / "archive" / "chaplin.mp4") as clip:
+        assert find_cuts(clip, 0, 100) == []

@@ -47,20 +47,18 @@ class RandomAccess:
         return self._start_early_enough(number)
 
     def _start_early_enough(self, number: int) -> VideoFrame:
-        found: VideoFrame | None = None
-        starts = () if self._index.by_count or number in self._lost else _KEYS_BACK
-        for back in starts:
+        good_starts = 0
+        for back in () if self._index.by_count else _KEYS_BACK:
             if not self._seek(number, back):
-                break
+                break  # no key picture so far in front
             found = self._decode_to(number)
             if found is not None and not found.is_corrupt:
                 return found
-            if self._landed_before and back > 0:
-                break  # two good starts and no picture: the file is damaged here
-        if found is None and not self._landed_before:
-            self._rewind()
-            found = self._decode_to(number)
-        return found if found is not None else self._stand_in(number)
+            good_starts += self._landed_before
+            if good_starts == 2 or number in self._lost:
+                return found or self._stand_in(number)  # the file is damaged here
+        self._rewind()
+        return self._decode_to(number) or self._stand_in(number)
 
     def _stand_in(self, number: int) -> VideoFrame:
         substitute = self._shown or self._ahead

@@ -26,8 +26,9 @@ HEAD_FRAMES = 16  # pictures decoded to check the packet list; two mini-GOPs of 
 class FrameIndex:
     """The pictures of a file in display order.
 
-    `pts` is strictly increasing; `keys` are the entries of `pts` at which decoding can start. With `by_count` the
-    file's own timestamps cannot find a picture and it is found by counting from the front.
+    `pts` is strictly increasing; `keys` are the entries of `pts` at which decoding can start. With `by_count`
+    timestamps cannot find a picture after a seek (MPEG program streams, files without times), and it is found by
+    counting from the front.
     """
 
     pts: tuple[int, ...]
@@ -48,6 +49,7 @@ class _PacketList:
     keys: tuple[int, ...]
     packets: int
     missing_pts: bool
+    cut_by_parser: bool  # packets without a place of their own in the file, so with guessed times after a seek
     corrupt: bool
     broken: str
 
@@ -67,7 +69,7 @@ def build_index(decoder: Decoder) -> tuple[FrameIndex, VideoFrame]:
     first = head[0]
     if listed.missing_pts or not _agrees(head, listed.pts):
         return _index_by_decoding(decoder, listed), first
-    index = FrameIndex(listed.pts, listed.keys)
+    index = FrameIndex(listed.pts, listed.keys, by_count=listed.cut_by_parser)
     if _looks_cut_off(decoder.stream, listed):
         index = _without_lost_tail(decoder, index)
     return index, first
@@ -76,30 +78,44 @@ def build_index(decoder: Decoder) -> tuple[FrameIndex, VideoFrame]:
 def _list_packets(decoder: Decoder) -> _PacketList:
     pts: list[int] = []
     keys: list[int] = []
-    packets, missing, corrupt = 0, False, False
+    packets, missing, cut_by_parser, corrupt = 0, False, False, False
     while (packet := decoder.next_packet()) is not None:
         if packet.size == 0 and packet.pts is None and packet.dts is None:
             continue  # PyAV's flush mark at the end
         packets += 1
         check_count(decoder.path, "frames", packets, LIMITS.frames)
         corrupt = corrupt or packet.is_corrupt
+        cut_by_parser = cut_by_parser or packet.pos is None
         if packet.is_discard or _is_hidden(decoder.stream, packet):
             continue
         if packet.pts is None:
             missing = True
             continue
         pts.append(packet.pts)
-        if packet.is_keyframe:
+        if packet.is_keyframe and _alpha_starts_here(decoder.stream, packet):
             keys.append(packet.pts)
     shown = tuple(sorted(set(pts)))
     missing = missing or len(shown) != len(pts)
-    return _PacketList(shown, tuple(sorted(set(keys))), packets, missing, corrupt, decoder.broken)
+    return _PacketList(shown, tuple(sorted(set(keys))), packets, missing, cut_by_parser, corrupt, decoder.broken)
 
 
 def _is_hidden(stream: VideoStream, packet: Packet[VideoStream]) -> bool:
     """VP8 keeps reference pictures that are never shown in packets of their own (RFC 6386, 9.1: bit 4 is
     show_frame)."""
     return stream.codec_context.name == "vp8" and packet.size > 0 and not bytes(packet)[0] >> 4 & 1
+
+
+def _alpha_starts_here(stream: VideoStream, packet: Packet[VideoStream]) -> bool:
+    """Whether the alpha plane that WebM carries beside a key picture (if any) is a key picture too; it need not be.
+
+    The block holds an 8-byte identifier, then a frame of the same codec, in whose first byte a key picture has a 0 in
+    bit 0 (VP8: RFC 6386, 9.1) or bit 2 (VP9: bitstream specification, 6.2).
+    """
+    if stream.metadata.get("alpha_mode", "") != "1" or not packet.has_sidedata("matroska_block_additional"):
+        return True
+    alpha = bytes(packet.get_sidedata("matroska_block_additional"))[8:9]
+    bit = {"vp8": 0, "vp9": 2}.get(stream.codec_context.name)
+    return not alpha or bit is None or not alpha[0] >> bit & 1
 
 
 def _take(decoder: Decoder, count: int) -> list[VideoFrame]:
@@ -116,7 +132,11 @@ def _agrees(head: list[VideoFrame], pts: tuple[int, ...]) -> bool:
 
 
 def _looks_cut_off(stream: VideoStream, listed: _PacketList) -> bool:
-    return bool(listed.broken) or listed.corrupt or listed.packets < stream.frames
+    if listed.broken or listed.corrupt:
+        return True
+    # Some formats count dropped frames among `frames`, so the duration must be missing too.
+    end = listed.pts[-1] + 2 * _ticks_per_frame(stream)
+    return listed.packets < stream.frames and (stream.duration is None or end < stream.duration)
 
 
 def _without_lost_tail(decoder: Decoder, index: FrameIndex) -> FrameIndex:
@@ -153,7 +173,7 @@ def _index_by_decoding(decoder: Decoder, listed: _PacketList) -> FrameIndex:
     if len(known) == len(times) and all(a < b for a, b in zip(known, known[1:], strict=False)):
         shown = set(known)
         keys = tuple(time for time in listed.keys if time in shown)
-        return FrameIndex(tuple(known), keys, problems=tuple(problems))
+        return FrameIndex(tuple(known), keys, by_count=listed.cut_by_parser, problems=tuple(problems))
     pts = _repaired(times, _ticks_per_frame(decoder.stream))
     problems.append("the file has missing or repeated timestamps; they were filled in from the frame rate")
     return FrameIndex(pts, (), by_count=True, problems=tuple(problems))
@@ -165,11 +185,18 @@ def _ticks_per_frame(stream: VideoStream) -> int:
 
 
 def _repaired(times: list[int | None], step: int) -> tuple[int, ...]:
-    """Strictly increasing times: a missing one lies `step` after the one before, a repeated or earlier one a tick
-    after."""
+    """Strictly increasing times: a missing one lies `step` after the one before, a repeated one a tick after it.
+
+    After a jump backwards (clips joined end to end) all later times are moved on, to go on `step` after the jump.
+    """
     repaired: list[int] = []
+    moved = 0
     for time in times:
-        previous = repaired[-1] if repaired else -step
-        guess = previous + step if time is None else time
-        repaired.append(max(guess, previous + 1) if repaired else guess)
+        previous = repaired[-1] if repaired else None
+        if time is None:
+            repaired.append(0 if previous is None else previous + step)
+            continue
+        if previous is not None and time + moved < previous:
+            moved = previous + step - time
+        repaired.append(time + moved if time + moved != previous else previous + 1)
     return tuple(repaired)

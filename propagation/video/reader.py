@@ -131,6 +131,7 @@ class VideoClip(Clip):
         self._problems = self._pictures.problems
         self._orientation = examined.orientation
         self._coded_size = examined.coded_width, examined.coded_height
+        self._told_size = False
         self._pixels = PixelReader(examined.info.tags, alpha=examined.info.has_alpha)
 
     def close(self) -> None:
@@ -141,6 +142,11 @@ class VideoClip(Clip):
             return self._frame(index, self._pictures.picture(index))
 
     def _frame(self, index: int, decoded: VideoFrame) -> Frame:
+        if (decoded.width, decoded.height) != self._coded_size and not self._told_size:
+            self._told_size = True
+            self._problems.append(
+                f"the picture changes its size at frame {index}; it is scaled to that of the first frame"
+            )
         image = self._orientation.apply(self._pixels.image(decoded, *self._coded_size))
         return Frame(image, self._info.pts[index], self._info.tags, index, self._info.time_base)
 

@@ -21,7 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from propagation.errors import MediaError, MissingMediaError, PropagationError
+from propagation.errors import LimitError, MediaError, MissingMediaError, PropagationError
 from propagation.video.limits import LIMITS, check_count
 
 # Formats that hold moving pictures themselves. Absent on purpose: playlists and scripts (hls, concat, dash, sdp, imf),
@@ -30,15 +30,6 @@ DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,gif,apng,flv,asf,mxf,nut,yuv4mpegpipe,h264,hevc,mpegvideo,"
     "m4v,ivf,obu,av1,dv,webp_pipe,webp,rm,vvc"
 )
-# 5 MB and 5 s of stream are FFmpeg's defaults, stated here so that a change upstream is not a surprise.
-_OPEN_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": DEMUXERS,
-    "max_pixels": str(LIMITS.pixels),
-    "probesize": "5000000",
-    "analyzeduration": "5000000",
-    "max_streams": str(LIMITS.streams),
-}
 # The native VP8 and VP9 decoders drop the alpha plane that WebM carries beside the picture; libvpx keeps it.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _RIGHTS = (errno.EACCES, errno.EPERM)
@@ -73,7 +64,7 @@ def open_container(path: Path) -> InputContainer:
     check_plain_file(path)
     with media_boundary(path, "open it as a video"):
         # An absolute name behind `file:` cannot be taken for a protocol, an option or a pattern.
-        container = av.open(f"file:{path.absolute()}", mode="r", options=dict(_OPEN_OPTIONS), metadata_errors="replace")
+        container = av.open(f"file:{path.absolute()}", mode="r", options=_open_options(), metadata_errors="replace")
     try:
         check_count(path, "streams", len(container.streams), LIMITS.streams)
         metadata_bytes = sum(len(key) + len(value) for key, value in container.metadata.items())
@@ -82,6 +73,19 @@ def open_container(path: Path) -> InputContainer:
         container.close()
         raise
     return container
+
+
+def _open_options() -> dict[str, str]:
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": DEMUXERS,
+        # Opening decodes a little by itself, so the limit must already hold here, and again in the decoder.
+        "max_pixels": str(LIMITS.pixels),
+        "max_streams": str(LIMITS.streams),
+        # FFmpeg's defaults, stated so that a change upstream is no surprise: bytes and microseconds looked at.
+        "probesize": "5000000",
+        "analyzeduration": "5000000",
+    }
 
 
 def check_plain_file(path: Path) -> None:
@@ -100,10 +104,19 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     tracks = [track for track in container.streams.video if not track.disposition & Disposition.attached_pic]
     if not tracks:
         raise MediaError("has no video track", path=path)
-    decodable = [track for track in tracks if track.codec_context is not None and track.width and track.height]
+    decodable = [track for track in tracks if track.codec_context is not None]
     if not decodable:
         raise MediaError("has a video track that no decoder here knows", path=path)
-    return next((track for track in decodable if track.disposition & Disposition.default), decodable[0])
+    sized = [track for track in decodable if track.width and track.height]
+    if not sized:
+        # This is how FFmpeg leaves a track whose decoder ran into the limit while the file was opened.
+        raise LimitError(f"its pictures have no size, or one beyond the limit of {LIMITS.pixels} pixels", path=path)
+    return next((track for track in sized if track.disposition & Disposition.default), sized[0])
+
+
+def has_alpha_beside(stream: VideoStream) -> bool:
+    """Whether a WebM track carries an alpha plane in blocks beside its pictures; the key is written in either case."""
+    return any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
 
 
 class Decoder:
@@ -137,7 +150,7 @@ class Decoder:
         self.stream.codec_context.options = {"max_pixels": str(LIMITS.pixels)}
         self.stream.thread_type = ThreadType.AUTO
         decoder = _ALPHA_DECODERS.get(self.stream.codec_context.name)
-        if self.stream.metadata.get("alpha_mode", "") != "1" or decoder is None:
+        if not has_alpha_beside(self.stream) or decoder is None:
             return self.stream.decode, lambda: None
         context = cast(VideoCodecContext, av.CodecContext.create(decoder, "r"))
         context.extradata = self.stream.codec_context.extradata

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from propagation.errors import MediaError
-from propagation.video.container import Decoder, media_boundary
+from propagation.video.container import Decoder, has_alpha_beside, media_boundary
 from propagation.video.limits import LIMITS, check_count
 
 HEAD_FRAMES = 16  # pictures decoded to check the packet list; two mini-GOPs of the usual encoders
@@ -111,7 +111,7 @@ def _alpha_starts_here(stream: VideoStream, packet: Packet[VideoStream]) -> bool
     The block holds an 8-byte identifier, then a frame of the same codec, in whose first byte a key picture has a 0 in
     bit 0 (VP8: RFC 6386, 9.1) or bit 2 (VP9: bitstream specification, 6.2).
     """
-    if stream.metadata.get("alpha_mode", "") != "1" or not packet.has_sidedata("matroska_block_additional"):
+    if not has_alpha_beside(stream) or not packet.has_sidedata("matroska_block_additional"):
         return True
     alpha = bytes(packet.get_sidedata("matroska_block_additional"))[8:9]
     bit = {"vp8": 0, "vp9": 2}.get(stream.codec_context.name)

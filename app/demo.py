@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app import coloring, machine
+from app import coloring
 from app.contact_sheet import Picture, Tile, contact_sheet, hints_over
 from app.jobs import PropagateSettings, propagate_job
-from app.keyframes import Keyframe
+from app.keyframes import Keyframe, shrink, work_shape
 from app.pipeline import Pipeline, real
 from app.progress import CancelToken, Progress
 from propagation.errors import MissingMediaError
+
+if TYPE_CHECKING:
+    from propagation.video.frame import Frame
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "demo"
 FILM, FLOWER = ASSETS / "his_girl_friday.mp4", ASSETS / "flower.mp4"
@@ -97,64 +101,91 @@ def _film(
 def _flower(
     settings: DemoSettings, cancel: CancelToken, stages: Pipeline
 ) -> Generator[Progress, None, tuple[Path, Path, Mapping[str, float]]]:
+    from propagation.bench.protocol import psnr
+
     out = settings.folder / "flower.mp4"
+    truth = _frame(FLOWER, 0)
+    shape = work_shape(truth.shape[0], truth.shape[1], settings.size)
+    errors: list[float] = []
     yield Progress("flower", 0, 1, message="2 of 2: a flower turned to grey, one key frame in color.")
     with tempfile.TemporaryDirectory(prefix="huecast-") as folder:
         key = Path(folder) / "key.png"
-        truth = _frame(FLOWER, 0)
         _write(key, truth)
         keyframes = (Keyframe(0, "key", key),)
-        yield from propagate_job(_settings(settings, FLOWER, out, keyframes, from_grey=True), cancel, stages)
+        watched = replace(stages, carry=_scored(stages.carry, FLOWER, shape, errors))
+        yield from propagate_job(_settings(settings, FLOWER, out, keyframes, from_grey=True), cancel, watched)
     shown = _spread(_count(out))
-    scores, baselines = yield from _compare(FLOWER, shown, machine.choose_device(settings.device), cancel, stages)
+    baselines, pictures = yield from _baselines(FLOWER, shape, shown, cancel)
+    scores = {OURS: psnr(float(np.mean(errors))), **baselines}
     named = {"input": _grey(FLOWER, 0), "key": truth, "dense": _frame(out, 0)}
     rows = [[Tile(picture, f"{name}, frame 0") for name, picture in named.items()]]
     rows += _along("truth", _frames(FLOWER, shown))
     rows += _along(f"{OURS}, PSNR ab {scores[OURS]:.2f} dB", _frames(out, shown))
-    for name, pictures in baselines.items():
-        rows += _along(f"{name}, PSNR ab {scores[name]:.2f} dB", pictures)
+    for name, along in pictures.items():
+        rows += _along(f"{name}, PSNR ab {scores[name]:.2f} dB", along)
     sheet = settings.folder / "flower_sheet.png"
     _write(sheet, contact_sheet("Flower: grey, one key frame in color", rows, tile_width=300))
     return out, sheet, scores
 
 
-def _compare(
-    path: Path, shown: list[int], device: str, cancel: CancelToken, stages: Pipeline
-) -> Generator[Progress, None, tuple[dict[str, float], dict[str, dict[int, Picture]]]]:
-    """PSNR ab of ours and the baselines from one key on frame 0, and the baselines' pictures of the frames `shown`.
+def _scored(carry: Callable[..., Any], path: Path, shape: tuple[int, int], errors: list[float]) -> Callable[..., Any]:
+    """`carry`, with the squared error of every frame but the key's put into `errors` as it passes."""
 
-    Measured as the bench does: the protocol's Lab and size, the key left out of the mean.
+    def carry_and_score(*arguments: Any, **named: Any) -> Iterator[Any]:
+        from propagation.bench.protocol import mean_squared_error
+        from propagation.video.reader import open_clip
+
+        with open_clip(path) as clip:
+            for carried in carry(*arguments, **named):
+                if carried.index > 0:
+                    truth = _work_lab(clip.frame(carried.index), shape)
+                    errors.append(mean_squared_error(carried.values, truth[..., 1:]))
+                yield carried
+
+    return carry_and_score
+
+
+def _baselines(
+    path: Path, shape: tuple[int, int], shown: list[int], cancel: CancelToken
+) -> Generator[Progress, None, tuple[dict[str, float], dict[str, dict[int, Picture]]]]:
+    """What the baselines make of the one key on frame 0: PSNR ab by name, and their pictures of the frames `shown`.
+
+    In the same Lab and at the same size as ours, so that the figures compare within the demo. The bench's own table
+    is made by the protocol's simpler Lab and differs a little.
     """
     from propagation.bench import baselines, protocol
+    from propagation.video.reader import open_clip
 
-    lab = protocol.read_clip(path, limit=_count(path))
-    lightness = [np.ascontiguousarray(frame[..., 0]) for frame in lab]
-    motion = baselines.Motion(lightness)
-    key, order = np.ascontiguousarray(lab[0][..., 1:]), range(1, len(lab))
-
-    def ours() -> Iterator[tuple[int, Any]]:
-        carrier = stages.load_carrier(device)
-        for each in stages.carry(lightness.__getitem__, {0: key}, 1, len(lab), carrier=carrier, shots=[]):
-            yield each.index, each.values
-
-    methods: dict[str, Callable[[], Iterator[tuple[int, Any]]]] = {
-        OURS: ours,
-        "hold": lambda: baselines.hold(key, order),
-        "DIS chain": lambda: baselines.dis_chain(motion, 0, key, order),
-        "DIS frame by frame": lambda: baselines.dis_frame_by_frame(motion, 0, key, order),
-    }
-    scores: dict[str, float] = {}
-    pictures: dict[str, dict[int, Picture]] = {name: {} for name in methods if name != OURS}
-    for number, (name, method) in enumerate(methods.items()):
-        errors = []
-        for frame, ab in method():
+    with open_clip(path) as clip:
+        count = clip.info.frame_count
+        lightness = []
+        for frame in clip.frames():
             cancel.check()
-            errors.append(protocol.mean_squared_error(ab, lab[frame][..., 1:]))
-            if frame in shown and name != OURS:
-                pictures[name][frame] = protocol.to_rgb8(lightness[frame], ab)
-            yield Progress("compare", number * len(order) + len(errors), len(methods) * len(order), frame)
-        scores[name] = protocol.psnr(float(np.mean(errors)))
-    return scores, pictures
+            lightness.append(shrink(coloring.lightness_of(frame), shape))
+        motion = baselines.Motion(lightness)
+        key, order = np.ascontiguousarray(_work_lab(clip.frame(0), shape)[..., 1:]), range(1, count)
+        methods = {
+            "hold": baselines.hold(key, order),
+            "DIS chain": baselines.dis_chain(motion, 0, key, order),
+            "DIS frame by frame": baselines.dis_frame_by_frame(motion, 0, key, order),
+        }
+        errors: dict[str, list[float]] = {name: [] for name in methods}
+        pictures: dict[str, dict[int, Picture]] = {name: {0: _eight_bit(clip.frame(0).image)} for name in methods}
+        for frame in clip.frames(1):
+            cancel.check()
+            truth = _work_lab(frame, shape)
+            for name, method in methods.items():
+                _, ab = next(method)
+                errors[name].append(protocol.mean_squared_error(ab, truth[..., 1:]))
+                if frame.index in shown:
+                    small = replace(frame, image=cv2.resize(frame.image, shape[::-1], interpolation=cv2.INTER_AREA))
+                    pictures[name][frame.index] = _eight_bit(coloring.recolor(small, truth, ab).image)
+            yield Progress("compare", frame.index, count - 1, frame.index)
+    return {name: protocol.psnr(float(np.mean(each))) for name, each in errors.items()}, pictures
+
+
+def _work_lab(frame: Frame, shape: tuple[int, int]) -> NDArray[np.float32]:
+    return shrink(coloring.lab_of(frame), shape)
 
 
 def _settings(

@@ -30,9 +30,7 @@ class LightnessReader:
     checks `cancel`.
     """
 
-    def __init__(
-        self, clip: Clip, shape: tuple[int, int], cancel: CancelToken, cache_bytes: int = CACHE_BYTES
-    ) -> None:
+    def __init__(self, clip: Clip, shape: tuple[int, int], cancel: CancelToken, cache_bytes: int = CACHE_BYTES) -> None:
         self.shape = shape
         self._clip = clip
         self._cancel = cancel

@@ -123,9 +123,7 @@ def our_carry(
 
     carrier = Carrier.load(device=device, aligned=aligned)
 
-    def method(
-        lightness: Sequence[Floats], keys: Mapping[int, Floats], count: int
-    ) -> Iterator[tuple[int, Floats]]:
+    def method(lightness: Sequence[Floats], keys: Mapping[int, Floats], count: int) -> Iterator[tuple[int, Floats]]:
         for carried in carry(lightness.__getitem__, keys, 0, count, carrier=carrier):
             yield carried.index, carried.values
 

@@ -17,9 +17,7 @@ class FrameFile(click.ParamType[tuple[int, str]]):
 
     name = "N=IMAGE"
 
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> tuple[int, str]:
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[int, str]:
         """Splits at the first `=`; a number outside the clip is found later, when the clip is open."""
         found = _FRAME_FILE.fullmatch(value)
         if found is None:

@@ -30,9 +30,7 @@ from app.cli.progress import print_outcome, run_job
 @click.option(
     "--range", "frames", type=FrameRange(), default=":", help="Frames to color: A <= n < B. Default: all of them."
 )
-@click.option(
-    "--property", type=click.Choice(["color"]), default="color", show_default=True, help="What is carried."
-)
+@click.option("--property", type=click.Choice(["color"]), default="color", show_default=True, help="What is carried.")
 @click.option("--from-grey", is_flag=True, help="Drop the clip's own color first.")
 @compute_options
 @output_options

@@ -94,8 +94,10 @@ def clip(tmp_path: Path) -> Path:
     return make_clip(tmp_path / "clip.mp4")
 
 
-def make_clip(path: Path, frames: int = FRAMES, width: int = WIDTH, height: int = HEIGHT) -> Path:
-    """A small grey H.264 clip."""
+def make_clip(
+    path: Path, frames: int = FRAMES, width: int = WIDTH, height: int = HEIGHT, color: tuple[float, ...] = (1, 1, 1)
+) -> Path:
+    """A small H.264 clip, grey unless its channels are multiplied by `color`."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "10", "preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -103,7 +105,8 @@ def make_clip(path: Path, frames: int = FRAMES, width: int = WIDTH, height: int 
         context.color_primaries = context.color_trc = context.colorspace = 1
         context.color_range = 1
         for index in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey_frame(index, width, height), format="rgb24")))
+            image = np.clip(grey_frame(index, width, height) * np.float32(color), 0, 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
     return path
 

@@ -47,7 +47,13 @@ class MeanDensifier:
 
 
 def hold(
-    lightness_of: Callable[[int], Float], keyframes: Mapping[int, Any], start: int, stop: int, *, carrier: Any, shots: list[int]
+    lightness_of: Callable[[int], Float],
+    keyframes: Mapping[int, Any],
+    start: int,
+    stop: int,
+    *,
+    carrier: Any,
+    shots: list[int],
 ) -> Iterator[Carried]:
     """Every frame gets the color of the nearest key frame of its shot."""
     for index in range(start, stop):
@@ -65,7 +71,9 @@ def lift(ab: Float, small: Float, full: Float) -> Float:
 def read_all(cuts: list[int]) -> Callable[..., list[int]]:
     """A search for cuts that reads every frame, as the real one does, and finds `cuts`."""
 
-    def find(clip: Any, start: int = 0, stop: int | None = None, on_frame: Callable[[int], None] | None = None) -> list[int]:
+    def find(
+        clip: Any, start: int = 0, stop: int | None = None, on_frame: Callable[[int], None] | None = None
+    ) -> list[int]:
         for frame in clip.frames(start, stop):
             if on_frame is not None:
                 on_frame(frame.index)

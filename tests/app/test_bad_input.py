@@ -186,7 +186,9 @@ def test_no_space_left(run_cli: Run, clip: Path, key: Path, target: Path, monkey
     assert not leftovers(target.parent, target)
 
 
-def test_a_folder_without_rights(run_cli: Run, clip: Path, key: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_rights(
+    run_cli: Run, clip: Path, key: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = os.open
 
     def refuse(path: Any, flags: int, *rest: Any, **named: Any) -> int:
@@ -199,7 +201,9 @@ def test_a_folder_without_rights(run_cli: Run, clip: Path, key: Path, target: Pa
     assert_refused(run_cli("propagate", clip, "--key", f"0={key}", "-o", target), 4, "rights")
 
 
-@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(
+    os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
 def test_a_folder_really_without_rights(run_cli: Run, clip: Path, key: Path, target: Path) -> None:
     target.parent.chmod(0o500)
     try:

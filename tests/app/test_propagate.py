@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import app.jobs
-from app.jobs import CancelToken, Cancelled, PropagateSettings, propagate_job
+from app.jobs import Cancelled, CancelToken, PropagateSettings, propagate_job
 from app.keyframes import Keyframe
 from propagation.color.lab import frame_to_lightness
 from propagation.color.tags import STILL_TAGS
@@ -86,7 +86,9 @@ def test_frames_outside_the_range_leave_as_they_came(run_cli: Run, sequence: Pat
             assert np.array_equal(result, grey_frame(index))
 
 
-@pytest.mark.parametrize(("bounds", "colored"), [(":", range(6)), (":2", range(2)), ("4:", range(4, 6)), ("5:6", range(5, 6))])
+@pytest.mark.parametrize(
+    ("bounds", "colored"), [(":", range(6)), (":2", range(2)), ("4:", range(4, 6)), ("5:6", range(5, 6))]
+)
 def test_either_side_of_the_range_may_be_empty(
     run_cli: Run, sequence: Path, key: Path, tmp_path: Path, bounds: str, colored: range
 ) -> None:

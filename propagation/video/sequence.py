@@ -12,7 +12,7 @@ from propagation.color.tags import STILL_TAGS
 from propagation.errors import MediaError, MissingMediaError, OutputError
 from propagation.video.container import media_boundary
 from propagation.video.frame import ClipInfo
-from propagation.video.images import READABLE_SUFFIXES, check_image
+from propagation.video.images import READABLE_SUFFIXES, read_image
 from propagation.video.limits import LIMITS, check_count
 
 SEQUENCE_RATE = Fraction(24)  # pictures carry no rate; film's is the guess
@@ -63,8 +63,9 @@ def numbered(pattern: Path, number: int) -> Path:
 
 
 def probe_pictures(found: Pictures) -> ClipInfo:
-    """The info of a sequence or still, from the header of its first picture."""
-    header = check_image(found.files[0])
+    """The info of a sequence or still, from its first picture, which is read: headers lie about orientation and alpha."""
+    first = read_image(found.files[0])
+    height, width, channels = first.image.shape
     count = len(found.files)
     problems = found.problems
     if not found.is_still:
@@ -72,18 +73,18 @@ def probe_pictures(found: Pictures) -> ClipInfo:
     return ClipInfo(
         path=found.path,
         kind="still" if found.is_still else "sequence",
-        width=header.width,
-        height=header.height,
+        width=width,
+        height=height,
         frame_count=count,
         rate=SEQUENCE_RATE,
         time_base=1 / SEQUENCE_RATE,
         pts=tuple(range(count)),
         tags=STILL_TAGS,
-        bit_depth=header.bits,
-        has_alpha=header.channels in (2, 4),
+        bit_depth=first.bit_depth,
+        has_alpha=channels == 4,
         first_number=found.first_number,
         files=found.files,
-        codec=header.kind,
+        codec=found.files[0].suffix.lower().lstrip("."),
         problems=problems,
     )
 

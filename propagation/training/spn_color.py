@@ -25,7 +25,8 @@ FOLDERS = ("photos", "clips")  # the only folders of the data collection that th
 class SpnColorRecipe:
     loop: LoopConfig = LoopConfig(minutes=45)
     size: int = 176
-    batch: int = 5
+    workers: int = 2
+    batch: int = 3  # a worker
     frames_per_clip: int = 16
     first_weight: float = 0.25  # of the loss on what the first passes find
     log_weight: float = 0.02
@@ -68,6 +69,6 @@ def train(data: Path, folder: Path, recipe: SpnColorRecipe | None = None) -> tup
     model, twin = (SpatialPropagationNetwork().to(memory_format=torch.channels_last) for _ in range(2))
     run = Run(model, folder, recipe.loop)
     curve = [load_rgb(p) for p in held_out]
-    scores = run.train(lambda rng: loss_of(model, source, recipe, rng), lambda m: score(m, curve), twin)
+    scores = run.train([lambda rng: loss_of(model, source, recipe, rng)] * recipe.workers, lambda m: score(m, curve), twin)
     run.average_into(model)
     return run, scores

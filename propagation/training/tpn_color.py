@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ HELD_OUT_EVERY = 23
 @dataclass(frozen=True)
 class TpnColorRecipe:
     loop: LoopConfig = LoopConfig(minutes=45, rate=1.5e-3)
-    walks: WalkConfig = WalkConfig()
+    workers: int = 2
+    walks: WalkConfig = WalkConfig(walks=2)  # a worker
     length: int = 24
     per_clip: int = 4
     log_weight: float = 0.02
@@ -69,9 +71,9 @@ def train(data: Path, folder: Path, recipe: TpnColorRecipe | None = None) -> tup
     material = moving_sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip)
     training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
     held_out = material[::HELD_OUT_EVERY]
-    walks = Walks(training, recipe.walks)
     model, twin = (TemporalPropagationNetwork().to(memory_format=torch.channels_last) for _ in range(2))
     run = Run(model, folder, recipe.loop)
-    scores = run.train(lambda rng: loss_of(model, walks, recipe, rng), lambda m: score(m, held_out), twin)
+    losses = [partial(loss_of, model, Walks(training, recipe.walks), recipe) for _ in range(recipe.workers)]
+    scores = run.train(losses, lambda m: score(m, held_out), twin)
     run.average_into(model)
     return run, scores

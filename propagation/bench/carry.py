@@ -132,6 +132,8 @@ class CarryTable:
             lines.append(f"| K = {every} | {' | '.join(cells)} |")
         for title, unit in (("ms a frame at 854x480", 1.0), ("in DIS calls", self.dis_ms)):
             times = [self.frame_ms(method) / unit for method in self.methods]
+            if all(map(math.isnan, times)):
+                break
             cells = ["-" if math.isnan(time_ms) else f"{time_ms:.1f}" for time_ms in times]
             lines.append(f"| {title} | {' | '.join(cells)} |")
         lines += ["", f"DIS MEDIUM at 854x480: {self.dis_ms:.1f} ms. {self.machine}"]

@@ -58,7 +58,11 @@ class _Single:
 
 @dataclass(frozen=True)
 class AddStroke(_Single):
-    """Puts a new stroke on a frame, which becomes a key frame."""
+    """Puts a new stroke on a frame, which becomes a key frame.
+
+    `under` is a picture to correct, such as the color that was carried to the frame; it is taken only where the frame
+    is no key yet.
+    """
 
     frame: int
     tool: str
@@ -66,6 +70,7 @@ class AddStroke(_Single):
     radius_px: float
     hardness: float
     points: tuple[Point, ...]
+    under: Picture | None = None
 
     @property
     def label(self) -> str:
@@ -87,7 +92,8 @@ class AddStroke(_Single):
             check_points(self.points),
         )
         recent = recent_with(project.recent, stroke.color) if self.tool == "paint" else project.recent
-        painted = project.with_key(self.frame, replace(key, strokes=(*key.strokes, stroke)))
+        picture = check_picture(project, self.under) if key.is_empty else key.picture
+        painted = project.with_key(self.frame, KeyFrame((*key.strokes, stroke), picture))
         return replace(painted, recent=recent, next_stroke_id=project.next_stroke_id + 1)
 
 
@@ -170,14 +176,7 @@ class SetPicture(_Single):
 
     def apply(self, project: Project) -> Project:
         check_frame(project, self.frame)
-        if self.picture is not None and project.source is not None:
-            have = (self.picture.width, self.picture.height)
-            want = (project.source.width, project.source.height)
-            if have != want:
-                raise EditError(
-                    f"The picture is {have[0]}x{have[1]}, the clip is {want[0]}x{want[1]}",
-                    advice="Save the picture at the clip's size; pictures are never resampled silently",
-                )
+        check_picture(project, self.picture)
         return project.with_key(self.frame, replace(project.key(self.frame), picture=self.picture))
 
 
@@ -315,6 +314,17 @@ def check_frame(project: Project, frame: int) -> int:
     if not 0 <= frame < project.frame_count:
         raise EditError(f"Frame {frame} is outside the clip of {project.frame_count} frames")
     return frame
+
+
+def check_picture(project: Project, picture: Picture | None) -> Picture | None:
+    """`picture` when it has the clip's size; EditError otherwise."""
+    source = project.source
+    if picture is not None and source is not None and (picture.width, picture.height) != (source.width, source.height):
+        raise EditError(
+            f"The picture is {picture.width}x{picture.height}, the clip is {source.width}x{source.height}",
+            advice="Save the picture at the clip's size; pictures are never resampled silently",
+        )
+    return picture
 
 
 def check_tool(tool: str) -> str:

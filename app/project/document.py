@@ -42,13 +42,21 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A whole colored frame, kept as the bytes of a lossless PNG (8 or 16 bits a channel) of the clip's size."""
+    """A colored frame, kept as the bytes of a lossless PNG (8 or 16 bits a channel) of the clip's size.
+
+    With an alpha channel it is a picture of hints: color where alpha > 0, alpha is the strength.
+    """
 
     png: bytes = field(repr=False)
     width: int
     height: int
     origin: str
     """Where it came from, for the user: a file name, or `carried` for a kept result."""
+
+    @property
+    def is_hints(self) -> bool:
+        """Whether it has an alpha channel (PNG color type 6), and so speaks only where that is not 0."""
+        return self.png[25:26] == b"\x06"
 
     @property
     def sha256(self) -> str:

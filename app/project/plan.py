@@ -39,7 +39,10 @@ def job_keyframe(project: Project, frame: int, frame_rgb: Callable[[int], Rgb8])
     """One key frame as the jobs take it, or None where nothing is left of it."""
     key = project.key(frame)
     if key.picture is not None and not key.strokes:
-        return Keyframe(frame, "key", image=decode_picture(key.picture)[..., :3])
+        image = decode_picture(key.picture)
+        if not key.picture.is_hints:
+            return Keyframe(frame, "key", image=image)
+        return Keyframe(frame, "hints", image=image) if image[..., 3].any() else None
     if project.source is None or key.is_empty:
         return None
     protected = frame_rgb(frame) if needs_frame(key.strokes) else None
@@ -48,12 +51,13 @@ def job_keyframe(project: Project, frame: int, frame_rgb: Callable[[int], Rgb8])
 
 
 def start_raster(key: KeyFrame, width: int, height: int, protected: Rgb8 | None) -> HintRaster:
-    """The hint raster of `key` with its picture at UNDER_STRENGTH and all its strokes drawn."""
+    """The hint raster of `key`: its picture, a whole one at UNDER_STRENGTH, and all its strokes over it."""
     raster = HintRaster(width, height, protected)
     if key.picture is not None:
-        picture = decode_picture(key.picture)
-        raster.image[..., :3] = to_8_bit(picture[..., :3])
-        raster.image[..., 3] = UNDER_STRENGTH
+        picture = to_8_bit(decode_picture(key.picture))
+        raster.image[..., : picture.shape[2]] = picture
+        if not key.picture.is_hints:
+            raster.image[..., 3] = UNDER_STRENGTH
         raster.rest()
     for stroke in key.strokes:
         raster.begin(stroke)
@@ -75,13 +79,22 @@ def decode_picture(picture: Picture) -> NDArray[Any]:
         raise ProjectError(f"the picture {picture.origin} in the project is damaged", advice="Import it again")
     if image.ndim == 2:
         return np.repeat(image[..., None], 3, axis=2)
-    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    if image.shape[2] == 4:
+        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def encode_picture(image: NDArray[Any], origin: str) -> Picture:
-    """`image`, (H, W, 3) RGB uint8 or uint16, as a picture of the project; an alpha channel is left out."""
-    bgr = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2BGR)
-    done, png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    """`image`, (H, W, 3 or 4) RGB[A] uint8 or uint16, as a picture of the project.
+
+    An alpha channel that is full everywhere says nothing and is left out; any other makes it a picture of hints.
+    """
+    has_alpha = image.shape[2] == 4 and bool((image[..., 3] < np.iinfo(image.dtype).max).any())
+    if has_alpha:
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA)
+    else:
+        bgr = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2BGR)
+    done, png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise ProjectError(f"the picture {origin} cannot be kept", advice="Save it as an 8- or 16-bit RGB picture")
     return Picture(png.tobytes(), image.shape[1], image.shape[0], origin)

@@ -42,6 +42,12 @@ def test_a_stroke_makes_its_frame_a_key_and_its_color_recent() -> None:
     assert project.recent == ((10, 20, 30), (1, 1, 1))
 
 
+def test_painting_a_frame_that_has_carried_color_keeps_it_under_the_stroke() -> None:
+    project = after(some_project(), replace(stroke(), under=some_picture(1)), replace(stroke(), under=some_picture(2)))
+    assert project.key(2).picture == some_picture(1)
+    assert len(project.key(2).strokes) == 2
+
+
 def test_points_are_kept_to_a_hundredth_of_a_pixel() -> None:
     assert after(some_project(), stroke()).key(2).strokes[0].points == ((1.23, 2.0, 1.0),)
 
@@ -102,6 +108,7 @@ def test_relinking_drops_marks_beyond_a_shorter_clip() -> None:
         (replace(stroke(), radius_px=float("nan")), "not a number"),
         (replace(stroke(), points=()), "at least one point"),
         (replace(stroke(), points=((float("inf"), 0.0, 1.0),)), "not a number"),
+        (replace(stroke(), under=some_picture(1, 31)), "31x24, the clip is 32x24"),
         (ExtendStroke(3, ((0.0, 0.0, 1.0),)), "no stroke to extend"),
         (RecolorStroke(3, 1, (1, 1, 1)), "no stroke 1"),
         (SetPicture(1, some_picture(1, 31)), "31x24, the clip is 32x24"),

@@ -1,0 +1,131 @@
+"""Opens the window: checks that there is a screen and a font first, since Qt would end the process without them."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import QSettings
+
+    from app.pipeline import Pipeline
+    from app.ui.window import MainWindow
+
+NO_SCREEN = (
+    "There is no screen to open the window on (neither DISPLAY nor WAYLAND_DISPLAY is set). "
+    "Start it on a desktop, or work without a window: `python3 run.py --help` lists the verbs."
+)
+NO_FONTS = (
+    "There are no fonts on this machine, so the window would show empty boxes. "
+    "Install some: apt-get install fonts-dejavu"
+)
+MISSING_LIBRARY = (
+    "A system library that the window needs is missing ({}). On Debian or Ubuntu: apt-get install libgl1 libegl1 "
+    "libglib2.0-0 libxkbcommon0 libfontconfig1 libdbus-1-3 libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4 "
+    "libxcb-keysyms1 libxcb-shape0 libxcb-image0 libxcb-randr0 libxcb-render-util0 libxcb-xkb1 libx11-xcb1"
+)
+CANNOT_START = 5
+
+
+def run_window(argv: Sequence[str]) -> int:
+    """Opens the window, with the file that `argv` names if it names one; returns the exit code when it is closed."""
+    if has_no_screen(os.environ, sys.platform):
+        return _complain(NO_SCREEN)
+    try:
+        from PySide6.QtGui import QFontDatabase
+        from PySide6.QtWidgets import QApplication
+    except ImportError as error:
+        return _complain(MISSING_LIBRARY.format(error))
+    faulthandler.enable()
+    app = QApplication.instance() or QApplication([sys.argv[0]])
+    name_application()
+    if not QFontDatabase.families():
+        return _complain(NO_FONTS)
+    window = make_window()
+    window.show()
+    _open_first(window, list(argv))
+    hook = sys.excepthook
+    sys.excepthook = _say_unexpected(window, hook)
+    try:
+        return int(app.exec())
+    finally:
+        sys.excepthook = hook
+        window.shut_down()
+
+
+def has_no_screen(environment: Any, platform: str) -> bool:
+    """Whether Qt would end the process for want of a screen."""
+    if not platform.startswith("linux") or environment.get("QT_QPA_PLATFORM"):
+        return False
+    return not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def name_application() -> None:
+    """Tells Qt where settings belong."""
+    from PySide6.QtCore import QCoreApplication
+    from PySide6.QtGui import QGuiApplication
+
+    QCoreApplication.setOrganizationName("Huecast")
+    QCoreApplication.setApplicationName("Huecast")
+    QGuiApplication.setDesktopFileName("huecast")
+
+
+def make_window(
+    load: Callable[[], tuple[Pipeline, Any]] | None = None, settings: QSettings | None = None, device: str = "auto"
+) -> MainWindow:
+    """The window, not yet shown; `load` stands in for the trained networks in tests."""
+    from PySide6.QtCore import QSettings
+
+    from app.ui import theme
+    from app.ui.window import MainWindow
+
+    settings = settings or QSettings()
+    theme.choose(str(settings.value("theme", "system")))
+    return MainWindow(load or load_networks, settings, device)
+
+
+def load_networks() -> tuple[Pipeline, Any]:
+    """The trained networks; imports torch, so it is called on the worker's thread."""
+    from app import machine
+    from app.pipeline import real
+
+    machine.set_threads()
+    stages = real()
+    return stages, stages.load_densifier(machine.choose_device("auto"))
+
+
+def _open_first(window: MainWindow, argv: list[str]) -> None:
+    """What the command line names, or the sample on the very first start."""
+    from PySide6.QtCore import QTimer
+
+    from app.ui import sample
+
+    paths = [Path(argument) for argument in argv if not argument.startswith("-")]
+    if paths:
+        QTimer.singleShot(0, lambda: window.files.open(paths[0]))
+    elif not window.settings.value("started_before", False, type=bool) and sample.CLIP.exists():
+        QTimer.singleShot(0, lambda: sample.open_sample(window.files, window.session))
+    window.settings.setValue("started_before", True)
+
+
+def _say_unexpected(window: MainWindow, before: Callable[..., Any]) -> Callable[..., None]:
+    """An excepthook that keeps the window open and words what happened, also for errors in slots."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        from app.ui import messages
+
+        before(kind, error, trace)
+        if isinstance(error, Exception):
+            messages.show_error(window, "Something went wrong", error)
+
+    return hook
+
+
+def _complain(words: str) -> int:
+    print(f"huecast: {words}", file=sys.stderr)
+    return CANNOT_START

@@ -19,8 +19,20 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 # Channels of `Tracker.step`: what the network sees beside the frame's own lightness.
-CLUES = ("key lightness", "key a", "key b", "key round trip", "key worst step", "key inside",
-         "previous lightness", "previous a", "previous b", "previous round trip", "previous inside", "previous error")
+CLUES = (
+    "key lightness",
+    "key a",
+    "key b",
+    "key round trip",
+    "key worst step",
+    "key inside",
+    "previous lightness",
+    "previous a",
+    "previous b",
+    "previous round trip",
+    "previous inside",
+    "previous error",
+)
 # Round-trip clue where no motion is known; about that of a 3 pixel error.
 _UNKNOWN = 1.4
 
@@ -34,14 +46,14 @@ class MotionEstimator:
     """DIS optical flow between lightness pictures. Not safe for concurrent calls: keep one a thread."""
 
     def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def flow(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Floats:
-        """(H, W, 2): pixel (x, y) of `source` is found at (x, y) + flow in `target`. Frames under 16 pixels do not move."""
+        """(H, W, 2): pixel (x, y) of `source` is found at (x, y) + flow in `target`. Frames under 16 pixels do not
+        move."""
         if min(source.shape) < 16:
             return np.zeros((*source.shape, 2), np.float32)
-        flow: Floats = self._dis.calc(source, target, None)
-        return flow
+        return np.asarray(self._dis.calc(source, target, np.zeros((*source.shape, 2), np.float32)), np.float32)
 
 
 def grid(height: int, width: int) -> Floats:
@@ -51,8 +63,8 @@ def grid(height: int, width: int) -> Floats:
 
 def warp(picture: Floats, positions: Floats) -> Floats:
     """Bilinear samples of (H, W) or (H, W, C <= 4) at (H, W, 2) positions, border replicated; keeps the dimensions."""
-    out: Floats = cv2.remap(picture, positions[..., 0], positions[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return out
+    x, y = positions[..., 0], positions[..., 1]
+    return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _inside(positions: Floats) -> Floats:
@@ -79,29 +91,33 @@ class Tracker:
         self._lightness, self._values = lightness, values
         self._error = np.zeros_like(lightness) if error is None else error
         self._to_key, self._from_key = self._grid, self._grid
-        self._worst = np.zeros_like(lightness)
+        self._worst, self._seen = np.zeros_like(lightness), np.ones_like(lightness)
 
     def step(self, lightness: Floats, back: Floats | None, forth: Floats | None) -> Floats:
         """Clues (len(CLUES), H, W) for the next frame.
 
-        back (H, W, 2): motion from the new frame to the previous one, forth: from the previous frame to the new one; both
-        may be None when not aligned. Call `accept` with the result before the next step.
+        back (H, W, 2): motion from the new frame to the previous one, forth: from the previous frame to the new one;
+        both may be None when not aligned. Call `accept` with the result before the next step.
         """
         ones = np.ones_like(lightness)
         if not self.aligned or back is None or forth is None:
             unknown = _UNKNOWN * ones
-            clues = np.dstack([self._key, unknown, unknown, ones, self._lightness, self._values, unknown, ones, self._error])
+            clues = np.dstack(
+                [self._key, unknown, unknown, ones, self._lightness, self._values, unknown, ones, self._error]
+            )
             return np.ascontiguousarray(clues.transpose(2, 0, 1))
         position = self._grid + back
         returned = _length(back + warp(forth, position))
         moved = warp(np.dstack([self._lightness, self._values, self._error]), position)  # L, property, error
-        tracks = warp(np.dstack([self._to_key, self._worst]), position)
+        tracks = warp(np.dstack([self._to_key, self._worst, self._seen]), position)
+        inside = _inside(position)
         self._to_key = np.ascontiguousarray(tracks[..., :2])
         self._worst = np.maximum(tracks[..., 2], returned)
+        self._seen = tracks[..., 3] * inside
         self._from_key = self._from_key + warp(forth, self._from_key)
         key = warp(self._key, self._to_key)
         round_trip = _length(warp(self._from_key, self._to_key) - self._grid)
-        clues = np.dstack([key, round_trip, self._worst, _inside(self._to_key), moved[..., :-1], returned, _inside(position), moved[..., -1]])
+        clues = np.dstack([key, round_trip, self._worst, self._seen, moved[..., :-1], returned, inside, moved[..., -1]])
         return np.ascontiguousarray(clues.transpose(2, 0, 1))
 
     def accept(self, lightness: Floats, values: Floats, error: Floats) -> None:

@@ -1,4 +1,5 @@
-"""Sparse hints to a dense property with reach and confidence: the spatial propagation network behind a small interface."""
+"""Sparse hints to a dense property with reach and confidence: the spatial propagation network behind a small
+interface."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _HALF_CONFIDENT = 5.0
 
 @dataclass(frozen=True)
 class Hints:
-    """values: (H, W, C) float32 in the property's units (a* and b* for colour); strength: (H, W) float32 in 0..1, 0: no hint."""
+    """values: (H, W, C) float32 in the property's units (a* and b* for colour); strength: (H, W) float32 in 0..1, 0:
+    no hint."""
 
     values: Floats
     strength: Floats
@@ -39,7 +41,8 @@ class PreparedFrame:
 
 @dataclass(frozen=True)
 class Dense:
-    """values: (H, W, C); reach: (H, W), 1 at a hint, falling with distance and across edges; confidence: (H, W), 0 to 1;
+    """values: (H, W, C); reach: (H, W), 1 at a hint, falling with distance and across edges; confidence: (H, W), 0 to
+    1;
     error: (H, W), the expected absolute error in the property's units. All float32."""
 
     values: Floats
@@ -62,13 +65,15 @@ class Densifier:
 
     @classmethod
     def load(cls, name: str = "spn-color", device: str = "cpu") -> Densifier:
-        """The trained network `name` of assets/weights. Raises WeightsError when it is missing, damaged or another one."""
+        """The trained network `name` of assets/weights. Raises WeightsError when it is missing, damaged or another
+        one."""
         model = SpatialPropagationNetwork()
         model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
         return cls(model, device)
 
     def prepare(self, lightness: Floats) -> PreparedFrame:
-        """Guidance and gates of a frame, lightness (H, W) as L*, 0 to 100. Raises HintError for NaN or another shape."""
+        """Guidance and gates of a frame, lightness (H, W) as L*, 0 to 100. Raises HintError for NaN or another
+        shape."""
         if lightness.ndim != 2 or not lightness.size:
             raise HintError(f"a lightness picture is (H, W), not {lightness.shape}")
         if not np.isfinite(lightness).all():
@@ -83,7 +88,9 @@ class Densifier:
         """
         values, strength = hints.values, hints.strength
         if values.ndim != 3 or values.shape[:2] != prepared.shape or strength.shape != prepared.shape:
-            raise HintError(f"the frame is {prepared.shape}, the hints are {values.shape} with strength {strength.shape}")
+            raise HintError(
+                f"the frame is {prepared.shape}, the hints are {values.shape} with strength {strength.shape}"
+            )
         if not (np.isfinite(values).all() and np.isfinite(strength).all()):
             raise HintError("the hints hold NaN or infinite values")
         if not (strength > 0).any():

@@ -49,14 +49,21 @@ def enlarge(x: Tensor) -> Tensor:
 
 
 class Guidance(nn.Module):
-    """(B, inputs, H, W), H and W multiples of `STRIDE`, to features at full (B, full, H, W) and half (B, w0, H/2, W/2) size."""
+    """(B, inputs, H, W), H and W multiples of `STRIDE`, to features at full (B, full, H, W) and half (B, w0, H/2,
+    W/2) size."""
 
     def __init__(self, config: GuidanceConfig) -> None:
         super().__init__()
         w0, w1, w2, w3 = config.widths
         self.stem = conv(config.inputs, config.full)
-        self.down = nn.ModuleList([nn.Conv2d(config.inputs, w0, 4, 2, 1), nn.Conv2d(w0, w1, 4, 2, 1),
-                                   nn.Conv2d(w1, w2, 4, 2, 1), nn.Conv2d(w2, w3, 4, 2, 1)])
+        self.down = nn.ModuleList(
+            [
+                nn.Conv2d(config.inputs, w0, 4, 2, 1),
+                nn.Conv2d(w0, w1, 4, 2, 1),
+                nn.Conv2d(w1, w2, 4, 2, 1),
+                nn.Conv2d(w2, w3, 4, 2, 1),
+            ]
+        )
         self.encode = nn.ModuleList([Block(w) for w in config.widths])
         self.up = nn.ModuleList([conv(w3, w2, 1), conv(w2, w1, 1), conv(w1, w0, 1)])
         self.decode = nn.ModuleList([Block(w2), Block(w1), Block(w0)])
@@ -78,7 +85,8 @@ class GateHead(nn.Module):
     """Full-resolution features to gates of `sets` gate sets in four directions, and to merge weights.
 
     Per pixel, direction and set a softmax over four logits (three neighbours and the pixel itself) gives the three
-    weights; their sum stays below one, so that a pixel never quite loses its own input. `merges` softmaxes over the four
+    weights; their sum stays below one, so that a pixel never quite loses its own input. `merges` softmaxes over the
+    four
     directions weigh the directional results.
     """
 
@@ -96,14 +104,17 @@ class GateHead(nn.Module):
                 layer.bias[: 2 * sets * 4].view(-1, 4)[:] = torch.tensor([0.0, 1.0, 0.0, -1.5])
 
     def forward(self, features: Tensor) -> tuple[Gates, Tensor]:
-        """features (B, C, H, W) -> gates (left, right, top, bottom first), each (B, sets, 3, ..), and (B, merges, 4, H, W)."""
+        """features (B, C, H, W) -> gates (left, right, top, bottom first), each (B, sets, 3, ..), and (B, merges, 4,
+        H, W)."""
         b, _, h, w = features.shape
         # split and unbind, not slices: the gradient of a slice is a whole map of zeros.
         size = self.sets * 4
         left, right = self.horizontal(features.transpose(-1, -2)).float().split(size, 1)
         top, bottom, merges = self.vertical(features).float().split((size, size, self.merges * 4), 1)
-        gates = [logits.reshape(b, self.sets, 4, *logits.shape[2:]).softmax(2).split((3, 1), 2)[0].contiguous()
-                 for logits in (left, right, top, bottom)]
+        gates = [
+            logits.reshape(b, self.sets, 4, *logits.shape[2:]).softmax(2).split((3, 1), 2)[0].contiguous()
+            for logits in (left, right, top, bottom)
+        ]
         return (gates[0], gates[1], gates[2], gates[3]), merges.reshape(b, self.merges, 4, h, w).softmax(2)
 
 

@@ -1,4 +1,5 @@
-"""Chroma from work size to full size, guided by the full-resolution lightness: joint bilateral upsampling (Kopf et al. 2007)."""
+"""Chroma from work size to full size, guided by the full-resolution lightness: joint bilateral upsampling (Kopf et
+al. 2007)."""
 
 from __future__ import annotations
 
@@ -30,11 +31,11 @@ def lift_chroma(ab: Floats, lightness: Floats, full: Floats) -> Floats:
     return out
 
 
-_options: Any = dict(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
+_options: Any = {"nogil": True, "cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 
 
 @njit(**_options)
-def _lift_rows(ab, lightness, full, out, first, last):
+def _lift_rows(ab: Any, lightness: Any, full: Any, out: Any, first: int, last: int) -> None:
     h, w, channels = ab.shape
     height, width = full.shape
     total = np.empty(channels, np.float32)
@@ -51,7 +52,9 @@ def _lift_rows(ab, lightness, full, out, first, last):
                 near = max(np.float32(0), np.float32(1.5) - abs(sy - j))
                 for i in range(max(cx - 1, 0), min(cx + 2, w)):
                     difference = (own - lightness[j, i]) / np.float32(_TOLERANCE)
-                    weight = near * max(np.float32(0), np.float32(1.5) - abs(sx - i)) / (1 + difference * difference) ** 2
+                    weight = (
+                        near * max(np.float32(0), np.float32(1.5) - abs(sx - i)) / (1 + difference * difference) ** 2
+                    )
                     weights += weight
                     for c in range(channels):
                         total[c] += weight * ab[j, i, c]

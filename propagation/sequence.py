@@ -26,7 +26,8 @@ _FUSION_FLOOR = 0.25
 
 @dataclass(frozen=True)
 class Carried:
-    """A frame's property (h, w, C), its confidence (h, w) in 0..1 and its expected absolute error (h, w), all float32."""
+    """A frame's property (h, w, C), its confidence (h, w) in 0..1 and its expected absolute error (h, w), all
+    float32."""
 
     index: int
     values: Floats
@@ -47,24 +48,32 @@ class Carrier:
 
     @classmethod
     def load(cls, name: str = "tpn-color", device: str = "cpu", *, aligned: bool = True) -> Carrier:
-        """The trained network `name` of assets/weights. Raises WeightsError when it is missing, damaged or another one."""
+        """The trained network `name` of assets/weights. Raises WeightsError when it is missing, damaged or another
+        one."""
         model = TemporalPropagationNetwork()
         model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
         return cls(model, device, aligned=aligned)
 
-    def walk(self, lightness_of: Callable[[int], Floats], order: Iterable[int], start: int, key: Dense) -> Iterator[Carried]:
-        """Carries `key`, the property on frame `start`, step by step to the frames of `order` (neighbours of each other)."""
+    def walk(
+        self, lightness_of: Callable[[int], Floats], order: Iterable[int], start: int, key: Dense
+    ) -> Iterator[Carried]:
+        """Carries `key`, the property on frame `start`, step by step to the frames of `order` (neighbours of each
+        other)."""
         light = lightness_of(start)
         tracker = Tracker(light, key.values, key.error, aligned=self.aligned)
         code = luma8(light)
         for index in order:
             light = lightness_of(index)
             came, code = code, luma8(light)
-            back, forth = (self._motion.flow(code, came), self._motion.flow(came, code)) if self.aligned else (None, None)
+            back, forth = (
+                (self._motion.flow(code, came), self._motion.flow(came, code)) if self.aligned else (None, None)
+            )
             clues = tracker.step(light, back, forth)
             with torch.inference_mode():
-                out = self.model(torch.from_numpy(np.ascontiguousarray(light))[None, None].to(self.device),
-                                 torch.from_numpy(clues)[None].to(self.device))
+                out = self.model(
+                    torch.from_numpy(np.ascontiguousarray(light))[None, None].to(self.device),
+                    torch.from_numpy(clues)[None].to(self.device),
+                )
             values = np.ascontiguousarray(out["values"][0].permute(1, 2, 0).cpu().numpy())
             error = np.ascontiguousarray(out["error"][0, 0].cpu().numpy())
             tracker.accept(light, values, error)
@@ -82,8 +91,9 @@ def carry(
 ) -> Iterator[Carried]:
     """The property on every frame start <= n < stop whose shot has a key frame, in order.
 
-    lightness_of(n): L* (h, w) of frame n, 0 to 100. keyframes: the property on key frames, (h, w, C), inside or outside the
-    range; they come through unchanged. shots: the first frame of every shot but the first; nothing is carried across.
+    lightness_of(n): L* (h, w) of frame n, 0 to 100. keyframes: the property on key frames, (h, w, C), inside or
+    outside the range; they come through unchanged. shots: the first frame of every shot but the first; nothing is carried
+    across.
     One key is carried away from itself in both directions; between two keys both directions are fused by the error that
     each expects. Memory does not grow with the length: what must wait lies in a temporary file.
 
@@ -97,11 +107,14 @@ def carry(
     for begin, end in zip(bounds, bounds[1:], strict=False):
         inside = sorted(k for k in keys if begin <= k < end)
         if inside and begin < stop and end > start:
-            yield from _carry_shot(lightness_of, {k: keys[k] for k in inside}, max(begin, start), min(end, stop), carrier)
+            yield from _carry_shot(
+                lightness_of, {k: keys[k] for k in inside}, max(begin, start), min(end, stop), carrier
+            )
 
 
-def _carry_shot(lightness_of: Callable[[int], Floats], keys: dict[int, Dense], start: int, stop: int,
-                carrier: Carrier) -> Iterator[Carried]:
+def _carry_shot(
+    lightness_of: Callable[[int], Floats], keys: dict[int, Dense], start: int, stop: int, carrier: Carrier
+) -> Iterator[Carried]:
     """The frames start <= n < stop of one shot that has keys."""
     indices = sorted(keys)
     if start < indices[0]:
@@ -123,8 +136,15 @@ def _carry_shot(lightness_of: Callable[[int], Floats], keys: dict[int, Dense], s
             yield from _between(lightness_of, left, right, keys, max(start, left + 1), end, carrier)
 
 
-def _between(lightness_of: Callable[[int], Floats], left: int, right: int, keys: dict[int, Dense], start: int, stop: int,
-             carrier: Carrier) -> Iterator[Carried]:
+def _between(
+    lightness_of: Callable[[int], Floats],
+    left: int,
+    right: int,
+    keys: dict[int, Dense],
+    start: int,
+    stop: int,
+    carrier: Carrier,
+) -> Iterator[Carried]:
     """Frames between two keys: carried back from the right one first, then forward from the left one and fused."""
     with _Spool() as spool:
         for frame in carrier.walk(lightness_of, range(right - 1, start - 1, -1), right, keys[right]):
@@ -139,8 +159,8 @@ def fuse(one: Carried, other: Carried) -> Carried:
     """Two results for a frame, each pixel by the errors they expect."""
     a, b = ((frame.error + _FUSION_FLOOR) ** _FUSION_POWER for frame in (one, other))
     share = (b / (a + b))[..., None]
-    values = one.values * share + other.values * (1 - share)
-    error = one.error * share[..., 0] + other.error * (1 - share[..., 0])
+    values = np.asarray(one.values * share + other.values * (1 - share), np.float32)
+    error = np.asarray(one.error * share[..., 0] + other.error * (1 - share[..., 0]), np.float32)
     return Carried(one.index, values, confidence_of(error), error)
 
 
@@ -179,8 +199,11 @@ class _Spool:
             self._file.write(block.tobytes())
             self._file.flush()
         except OSError as error:
-            raise NoSpaceError(f"no room for frames that wait for their other direction ({error.strerror})",
-                               path=tempfile.gettempdir(), advice="Free some disk space or set TMPDIR to another disk") from error
+            raise NoSpaceError(
+                f"no room for frames that wait for their other direction ({error.strerror})",
+                path=tempfile.gettempdir(),
+                advice="Free some disk space or set TMPDIR to another disk",
+            ) from error
 
     def take(self, index: int) -> Carried:
         size = int(np.prod(self._shape)) * 2

@@ -48,7 +48,8 @@ class Description:
 
 
 def normalised_scan(weighted: Tensor, gates: Gates, merges: Tensor) -> Tensor:
-    """One pass of four directional scans of (B, S K, H, W), merged by (B, S, 4, H, W), S gate sets of K channels each."""
+    """One pass of four directional scans of (B, S K, H, W), merged by (B, S, 4, H, W), S gate sets of K channels
+    each."""
     sets = merges.shape[1]
     total = torch.zeros(())
     for direction, gate, merge in zip(DIRECTIONS, gates, merges.split(1, 2), strict=True):
@@ -84,7 +85,8 @@ class Correction(nn.Module):
 
 
 class SpatialPropagationNetwork(nn.Module):
-    """Dense property from sparse hints. Inputs: lightness L* (B, 1, H, W), 0 to 100; values (B, C, H, W); strength (B, 1, H, W), 0 to 1."""
+    """Dense property from sparse hints. Inputs: lightness L* (B, 1, H, W), 0 to 100; values (B, C, H, W); strength
+    (B, 1, H, W), 0 to 1."""
 
     def __init__(self, config: SpnConfig | None = None) -> None:
         super().__init__()
@@ -108,7 +110,8 @@ class SpatialPropagationNetwork(nn.Module):
     def fill(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         """Carries the hints over the picture.
 
-        Returns `values` (B, C, H, W); `reach` (B, 1, H, W): log10 of the confidence that arrived, 0 at a hint and falling
+        Returns `values` (B, C, H, W); `reach` (B, 1, H, W): log10 of the confidence that arrived, 0 at a hint and
+        falling
         with distance and across edges; `error` (B, 1, H, W): the expected absolute error in the property's units; and
         `first` (B, sets, C, H, W): what the first passes found.
         """
@@ -129,7 +132,9 @@ class SpatialPropagationNetwork(nn.Module):
         trust = torch.sigmoid(trust) * (1.0 - strength) + strength
         draft = first.mean(1) + change
         draft = draft + (values - draft) * strength
-        settled, weight = normalised_scan(torch.cat([draft * trust, trust], 1), picture.settle, picture.merges[2]).split((c, 1), 1)
+        settled, weight = normalised_scan(
+            torch.cat([draft * trust, trust], 1), picture.settle, picture.merges[2]
+        ).split((c, 1), 1)
         dense = settled / weight.clamp(min=TINY)
         return {
             "values": dense[..., :h, :w] * AB_SCALE,

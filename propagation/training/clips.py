@@ -17,14 +17,18 @@ SEQUENCE_SIDE = 320  # shorter side of sequences: motion is computed at this siz
 
 def clip_paths(folder: Path) -> list[Path]:
     """Video files and folders of frames, by name."""
-    return sorted(p for p in folder.iterdir() if p.is_dir() or p.suffix.lower() in (".mp4", ".mkv", ".avi", ".webm", ".mov"))
+    return sorted(
+        p for p in folder.iterdir() if p.is_dir() or p.suffix.lower() in (".mp4", ".mkv", ".avi", ".webm", ".mov")
+    )
 
 
 def shrink(rgb: Pictures, side: int) -> Pictures:
     """The picture with its shorter side at most `side`, both sides even (INTER_AREA)."""
     scale = min(1.0, side / min(rgb.shape[:2]))
     h, w = (round(d * scale / 2) * 2 for d in rgb.shape[:2])
-    return cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA) if (h, w) != rgb.shape[:2] else np.ascontiguousarray(rgb)
+    if (h, w) == rgb.shape[:2]:
+        return np.ascontiguousarray(rgb)
+    return np.asarray(cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _read(path: Path, wanted: set[int]) -> Iterator[tuple[int, Pictures]]:
@@ -58,7 +62,8 @@ def still_frames(folder: Path, cache: Path, per_clip: int) -> list[Pictures]:
 
 
 def sequences(folder: Path, cache: Path, length: int, per_clip: int) -> list[Pictures]:
-    """Up to `per_clip` runs of `length` consecutive frames of every clip, each (T, H, W, 3), memory-mapped from `cache`."""
+    """Up to `per_clip` runs of `length` consecutive frames of every clip, each (T, H, W, 3), memory-mapped from
+    `cache`."""
     out: list[Pictures] = []
     cache.mkdir(parents=True, exist_ok=True)
     for path in clip_paths(folder):
@@ -70,9 +75,18 @@ def sequences(folder: Path, cache: Path, length: int, per_clip: int) -> list[Pic
                 span = min(length, count)
                 if part and count < span * (part + 1):
                     continue
-                first = int((part + 0.5) * count / per_clip - span / 2) if count > span * per_clip else min(part * span, count - span)
+                first = (
+                    int((part + 0.5) * count / per_clip - span / 2)
+                    if count > span * per_clip
+                    else min(part * span, count - span)
+                )
                 first = min(max(first, 0), count - span)
-                np.save(kept, np.stack([shrink(image, SEQUENCE_SIDE) for _, image in _read(path, set(range(first, first + span)))]),
-                        allow_pickle=False)
+                np.save(
+                    kept,
+                    np.stack(
+                        [shrink(image, SEQUENCE_SIDE) for _, image in _read(path, set(range(first, first + span)))]
+                    ),
+                    allow_pickle=False,
+                )
             out.append(np.load(kept, mmap_mode="r", allow_pickle=False))
     return out

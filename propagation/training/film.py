@@ -13,24 +13,27 @@ def age(lightness: Floats, rng: np.random.Generator) -> Floats:
     """L* (H, W), 0 to 100, after a random mixture of wear; colour stays what it was, only the guide suffers."""
     out = lightness
     if rng.random() < 0.5:
-        out = 100 * np.clip(out / 100, 0, 1) ** np.float32(np.exp(rng.uniform(-0.4, 0.4)))
+        toned = 100 * np.clip(out / 100, 0, 1) ** np.exp(rng.uniform(-0.4, 0.4))
+        out = np.asarray(toned, np.float32)
     if rng.random() < 0.4:
-        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.6))
+        out = np.asarray(cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.6)), np.float32)
     if rng.random() < 0.6:
         out = out + grain(out.shape, rng) * np.float32(rng.uniform(0.5, 6))
     if rng.random() < 0.25:
         out = scratch(out, rng)
     if rng.random() < 0.4:
         quality = int(rng.integers(15, 70))
-        coded = cv2.imencode(".jpg", np.clip(out * 2.55, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        out = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 2.55
+        coded = cv2.imencode(".jpg", np.clip(out * 2.55, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[
+            1
+        ]
+        out = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.float32) / np.float32(2.55)
     return np.clip(out, 0, 100).astype(np.float32)
 
 
 def grain(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     """Unit-variance noise with the softness of film grain, (H, W)."""
     noise = rng.standard_normal(shape[:2], np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.3, 1.2))
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.3, 1.2)), np.float32)
     return (noise / max(1e-6, float(noise.std()))).astype(np.float32)
 
 
@@ -42,5 +45,11 @@ def scratch(lightness: Floats, rng: np.random.Generator) -> Floats:
         x, level = int(rng.integers(w)), float(rng.choice([5.0, 95.0]))
         cv2.line(out, (x, 0), (x + int(rng.integers(-4, 5)), h), level, 1, cv2.LINE_AA)
     for _ in range(int(rng.integers(0, 12))):
-        cv2.circle(out, (int(rng.integers(w)), int(rng.integers(h))), int(rng.integers(1, 3)), float(rng.choice([5.0, 95.0])), -1)
+        cv2.circle(
+            out,
+            (int(rng.integers(w)), int(rng.integers(h))),
+            int(rng.integers(1, 3)),
+            float(rng.choice([5.0, 95.0])),
+            -1,
+        )
     return out

@@ -12,8 +12,9 @@ Floats = NDArray[np.float32]
 def sample_hints(ab: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Hints for a crop whose true colours are ab (H, W, 2): values (H, W, 2) and strength (H, W), 0 or 1.
 
-    Half dots (scattered, or one a cell of a jittered grid as superpixel samples are), a quarter 6x6 patches in their mean
-    colour, a quarter brush strokes that stay on one colour. Density is log-uniform, so that few and many weigh alike.
+    Half dots (scattered, or one a cell of a jittered grid as superpixel samples are), a quarter 6x6 patches in their
+    mean colour, a quarter brush strokes that stay on one colour. Density is log-uniform, so that few and many weigh
+    alike.
     """
     kind = rng.random()
     if kind < 0.5:
@@ -54,7 +55,8 @@ def _patches(ab: Floats, rng: np.random.Generator, side: int = 6) -> tuple[Float
 
 
 def _strokes(ab: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Smooth random walks that turn away where the colour leaves the stroke's first one, painted in their mean colour."""
+    """Smooth random walks that turn away where the colour leaves the stroke's first one, painted in their mean
+    colour."""
     h, w = ab.shape[:2]
     strength, values = np.zeros((h, w), np.float32), np.zeros_like(ab)
     smooth = cv2.blur(ab, (5, 5))

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kernels.threads import set_threads
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,23 @@ class LoopConfig:
     seed: int = 1
 
 
+def channels_last(model: Model) -> Model:
+    """The model with its convolutions' weights in the layout that CPUs like best (a third faster here)."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
 class Run:
     """A training run in `folder`: model, averaged copy, optimiser, progress."""
 
     def __init__(self, model: nn.Module, folder: Path, config: LoopConfig) -> None:
         self.model, self.folder, self.config = model, folder, config
-        self.optimiser = torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.decay, betas=(0.9, 0.98))
+        self.optimiser = torch.optim.AdamW(
+            model.parameters(), config.rate, weight_decay=config.decay, betas=(0.9, 0.98)
+        )
         self.averaged = {name: p.detach().clone() for name, p in model.named_parameters()}
         self.iterations, self.seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,8 +79,11 @@ class Run:
             for key, value in self.optimiser.state.get(parameter, {}).items():
                 tensors[f"optimiser.{key}.{name}"] = value.detach()
         part = self.checkpoint.with_suffix(".part")
-        save_file({n: t.contiguous().clone() for n, t in tensors.items()}, part,
-                  {"iterations": str(self.iterations), "seconds": str(self.seconds)})
+        save_file(
+            {n: t.contiguous().clone() for n, t in tensors.items()},
+            part,
+            {"iterations": str(self.iterations), "seconds": str(self.seconds)},
+        )
         part.replace(self.checkpoint)
 
     def _restore(self) -> None:
@@ -77,7 +94,11 @@ class Run:
                 for name, parameter in self.model.named_parameters():
                     parameter.copy_(file.get_tensor(f"model.{name}"))
                     self.averaged[name] = file.get_tensor(f"average.{name}")
-                    state = {k.split(".")[1]: file.get_tensor(k) for k in file.keys() if k.startswith("optimiser.") and k.split(".", 2)[2] == name}
+                    state = {
+                        k.split(".")[1]: file.get_tensor(k)
+                        for k in file.keys()
+                        if k.startswith("optimiser.") and k.split(".", 2)[2] == name
+                    }
                     if state:
                         self.optimiser.state[parameter] = state
 
@@ -87,16 +108,23 @@ class Run:
             for name, parameter in model.named_parameters():
                 parameter.copy_(self.averaged[name])
 
-    def train(self, losses_of: Sequence[Callable[[np.random.Generator], Tensor]], score: Callable[[nn.Module], dict[str, float]],
-              twin: nn.Module, say: Callable[[str], None] = print) -> dict[str, float]:
+    def train(
+        self,
+        losses_of: Sequence[Callable[[np.random.Generator], Tensor]],
+        score: Callable[[nn.Module], dict[str, float]],
+        twin: nn.Module,
+        say: Callable[[str], None] = print,
+    ) -> dict[str, float]:
         """Minimises the mean of loss(rng) over the workers' losses until the minutes are spent.
 
-        `twin` is a second model of the same shape that carries the averaged weights when they are scored. Returns the last
+        `twin` is a second model of the same shape that carries the averaged weights when they are scored. Returns the
+        last
         scores.
         """
         threads, interval = torch.get_num_threads(), sys.getswitchinterval()
         torch.set_num_threads(1)
-        # Workers hand the interpreter over after every operator; at the default of 5 ms they mostly wait for each other.
+        # Workers hand the interpreter over after every operator; at the default of 5 ms they mostly wait for each
+        # other.
         sys.setswitchinterval(2e-4)
         set_threads(1)
         try:
@@ -107,8 +135,14 @@ class Run:
             set_threads(threads)
             sys.setswitchinterval(interval)
 
-    def _train(self, losses_of: Sequence[Callable[[np.random.Generator], Tensor]], score: Callable[[nn.Module], dict[str, float]],
-               twin: nn.Module, say: Callable[[str], None], workers: ThreadPoolExecutor) -> dict[str, float]:
+    def _train(
+        self,
+        losses_of: Sequence[Callable[[np.random.Generator], Tensor]],
+        score: Callable[[nn.Module], dict[str, float]],
+        twin: nn.Module,
+        say: Callable[[str], None],
+        workers: ThreadPoolExecutor,
+    ) -> dict[str, float]:
         config = self.config
         losses: list[float] = []
         scored, saved = self.seconds, self.seconds
@@ -139,7 +173,9 @@ class Run:
                 self.save()
         return scores
 
-    def _gradients(self, loss_of: Callable[[np.random.Generator], Tensor], worker: int) -> tuple[float, tuple[Tensor, ...]]:
+    def _gradients(
+        self, loss_of: Callable[[np.random.Generator], Tensor], worker: int
+    ) -> tuple[float, tuple[Tensor, ...]]:
         # Seeded by the iteration: a resumed run draws what the unbroken one would have drawn.
         loss = loss_of(np.random.default_rng((self.config.seed, self.iterations, worker)))
         return float(loss.detach()), torch.autograd.grad(loss, tuple(self.model.parameters()))
@@ -165,6 +201,8 @@ class Run:
             writer = csv.writer(file)
             if new:
                 writer.writerow(["minutes", "iterations", "loss", *scores])
-            writer.writerow([f"{self.seconds / 60:.1f}", self.iterations, f"{loss:.4f}", *(f"{v:.3f}" for v in scores.values())])
+            writer.writerow(
+                [f"{self.seconds / 60:.1f}", self.iterations, f"{loss:.4f}", *(f"{v:.3f}" for v in scores.values())]
+            )
         text = "  ".join(f"{k} {v:.3f}" for k, v in scores.items())
         say(f"{self.seconds / 60:6.1f} min  {self.iterations:6d} iterations  loss {loss:.4f}  {text}")

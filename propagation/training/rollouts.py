@@ -1,6 +1,8 @@
-"""Training material for carrying: sequences with motion, walked step by step from a key frame with the network's own results.
+"""Training material for carrying: sequences with motion, walked step by step from a key frame with the network's own
+results.
 
-Several walks run at once, each on a crop of another clip, so that every step of training sees the errors that earlier steps
+Several walks run at once, each on a crop of another clip, so that every step of training sees the errors that earlier
+steps
 have left (drift is trained against) at many distances from the key. Motion is computed once and kept beside the run.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,16 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from propagation.alignment import MotionEstimator, Tracker, luma8
+from propagation.bench.protocol import to_lab
 from propagation.training.clips import Pictures, sequences
 from propagation.training.film import grain
-from propagation.training.stills import rgb_to_lab
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class MovingSequence:
-    """frames (T, H, W, 3) 8-bit RGB; back[t] is the motion from frame t + 1 to t, forth[t] from t to t + 1, (T - 1, H, W, 2)."""
+    """frames (T, H, W, 3) 8-bit RGB; back[t] is the motion from frame t + 1 to t, forth[t] from t to t + 1, (T - 1,
+    H, W, 2)."""
 
     frames: Pictures
     back: NDArray[np.float16]
@@ -39,7 +43,7 @@ def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> l
     for i, frames in enumerate(sequences(folder, cache, length, per_clip)):
         kept = [cache / f"motion_{length}_{per_clip}_{i:04d}_{way}.npy" for way in ("back", "forth")]
         if not kept[1].exists():
-            lights = [luma8(rgb_to_lab(f)[..., 0]) for f in frames]
+            lights = [luma8(to_lab(f)[..., 0]) for f in frames]
             pairs = list(zip(lights[1:], lights[:-1], strict=True))
             np.save(kept[0], np.stack([motion.flow(a, b) for a, b in pairs]).astype(np.float16), allow_pickle=False)
             np.save(kept[1], np.stack([motion.flow(b, a) for a, b in pairs]).astype(np.float16), allow_pickle=False)
@@ -57,16 +61,53 @@ class WalkConfig:
     worn: float = 0.3  # share of walks that look like old film
 
 
-@dataclass
-class _Walk:
+@dataclass(frozen=True)
+class _View:
+    """How a walk sees its sequence: a crop, perhaps mirrored, with other saturation, and worn as film is."""
+
     sequence: MovingSequence
-    tracker: Tracker
-    order: list[int]  # frame indices, the key first
-    position: int
+    size: int
     window: tuple[slice, slice]
     mirror: bool
     saturation: float
-    wear: Floats | None  # grain strength, blur; None for clean film
+    wear: tuple[float, float, float] | None  # grain, blur, exposure flicker; None for clean film
+
+    def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """The crop of an (H, W, C) picture, padded where the frame is smaller than the crop."""
+        crop = picture[self.window]
+        if self.mirror:
+            crop = crop[:, ::-1]
+        missing = [self.size - d for d in crop.shape[:2]]
+        if any(missing):
+            crop = np.pad(crop, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+        return np.ascontiguousarray(crop)
+
+    def frame(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """L* (size, size) and a, b (size, size, 2) of a frame."""
+        lab = to_lab(self.cut(self.sequence.frames[index]))
+        light, ab = lab[..., 0], np.ascontiguousarray(lab[..., 1:]) * np.float32(self.saturation)
+        if self.wear is not None:
+            noise, blur, flicker = self.wear
+            if blur > 0.3:
+                light = np.asarray(cv2.GaussianBlur(light, (0, 0), blur), np.float32)
+            exposure = np.float32(1 + flicker * rng.standard_normal())
+            light = light * exposure + grain(light.shape, rng) * np.float32(noise)
+        return np.ascontiguousarray(np.clip(light, 0, 100), np.float32), ab
+
+    def motion(self, now: int, came: int) -> tuple[Floats, Floats]:
+        """Motion from frame `now` to its neighbour `came`, and from `came` to `now`, each (size, size, 2)."""
+        flows = (self.sequence.back, self.sequence.forth) if now > came else (self.sequence.forth, self.sequence.back)
+        sign = np.array((-1 if self.mirror else 1, 1), np.float32)
+        back, forth = (self.cut(f[min(now, came)].astype(np.float32)) * sign for f in flows)
+        return back, forth
+
+
+@dataclass
+class _Walk:
+    view: _View
+    tracker: Tracker
+    order: list[int]  # frame indices, the key first
+    position: int
 
 
 class Walks:
@@ -74,32 +115,28 @@ class Walks:
 
     def __init__(self, material: list[MovingSequence], config: WalkConfig) -> None:
         self.material, self.config = material, config
-        self._walks: list[_Walk | None] = [None] * config.walks
+        self._walks: list[_Walk] = []
         self._lights: list[Floats] = []
 
     def step(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """lightness (B, 1, H, W), clues (B, 12, H, W), true colour (B, 2, H, W)."""
+        kept = [walk for walk in self._walks if walk.position + 1 < len(walk.order)]
+        self._walks = kept + [self._start(rng) for _ in range(self.config.walks - len(kept))]
         clues, truths, self._lights = [], [], []
-        for i, walk in enumerate(self._walks):
-            if walk is None or walk.position + 1 >= len(walk.order):
-                walk = self._walks[i] = self._start(rng)
+        for walk in self._walks:
             came, walk.position = walk.order[walk.position], walk.position + 1
             now = walk.order[walk.position]
-            light, ab = self._frame(walk, now, rng)
-            flows = (walk.sequence.back, walk.sequence.forth) if now > came else (walk.sequence.forth, walk.sequence.back)
-            back, forth = (self._cut(f[min(now, came)].astype(np.float32), walk) for f in flows)
-            if walk.mirror:
-                back, forth = back * np.float32((-1, 1)), forth * np.float32((-1, 1))
-            clues.append(walk.tracker.step(light, back, forth))
+            light, ab = walk.view.frame(now, rng)
+            clues.append(walk.tracker.step(light, *walk.view.motion(now, came)))
             truths.append(ab.transpose(2, 0, 1))
             self._lights.append(light)
-        lights = np.stack(self._lights)[:, None]
-        return torch.from_numpy(lights), torch.from_numpy(np.stack(clues)), torch.from_numpy(np.ascontiguousarray(np.stack(truths)))
+        stacks = (np.stack(self._lights)[:, None], np.stack(clues), np.stack(truths))
+        lightness, seen, truth = (torch.from_numpy(np.ascontiguousarray(stack)) for stack in stacks)
+        return lightness, seen, truth
 
     def accept(self, values: Tensor, error: Tensor) -> None:
         """The network's results for the last batch, (B, 2, H, W) and (B, 1, H, W)."""
         for walk, light, value, e in zip(self._walks, self._lights, values.detach(), error.detach(), strict=True):
-            assert walk is not None
             walk.tracker.accept(light, np.ascontiguousarray(value.permute(1, 2, 0).numpy()), e[0].numpy().copy())
 
     def _start(self, rng: np.random.Generator) -> _Walk:
@@ -112,32 +149,9 @@ class Walks:
         order = list(range(first, first + length + 1))
         if rng.random() < 0.5:
             order.reverse()
-        wear = None
-        if rng.random() < self.config.worn:
-            wear = np.float32([rng.uniform(0, 5), rng.uniform(0, 1.2), rng.uniform(0, 0.04)])
-        walk = _Walk(sequence, None, order, 0, (slice(y, y + size), slice(x, x + size)), rng.random() < 0.5,  # type: ignore[arg-type]
-                     float(rng.uniform(0.7, 1.3)), wear)
-        light, ab = self._frame(walk, order[0], rng)
-        walk.tracker = Tracker(light, ab, aligned=rng.random() >= self.config.unaligned)
-        return walk
-
-    def _cut(self, picture: NDArray[np.generic], walk: _Walk) -> NDArray[np.generic]:
-        """The walk's crop, padded where the frame is smaller than the crop."""
-        crop = picture[walk.window]
-        if walk.mirror:
-            crop = crop[:, ::-1]
-        missing = [self.config.size - d for d in crop.shape[:2]]
-        if any(missing):
-            crop = np.pad(crop, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-        return np.ascontiguousarray(crop)
-
-    def _frame(self, walk: _Walk, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """(lightness, a and b) of a frame of the walk, worn if the walk is."""
-        lab = rgb_to_lab(self._cut(walk.sequence.frames[index], walk))
-        light, ab = lab[..., 0], np.ascontiguousarray(lab[..., 1:]) * np.float32(walk.saturation)
-        if walk.wear is not None:
-            noise, blur, flicker = walk.wear
-            if blur > 0.3:
-                light = cv2.GaussianBlur(light, (0, 0), float(blur))
-            light = light * np.float32(1 + flicker * rng.standard_normal()) + grain(light.shape, rng) * noise
-        return np.ascontiguousarray(np.clip(light, 0, 100), np.float32), ab
+        worn = rng.random() < self.config.worn
+        wear = (float(rng.uniform(0, 5)), float(rng.uniform(0, 1.2)), float(rng.uniform(0, 0.04))) if worn else None
+        window = (slice(y, y + size), slice(x, x + size))
+        view = _View(sequence, size, window, bool(rng.random() < 0.5), float(rng.uniform(0.7, 1.3)), wear)
+        light, ab = view.frame(order[0], rng)
+        return _Walk(view, Tracker(light, ab, aligned=bool(rng.random() >= self.config.unaligned)), order, 0)

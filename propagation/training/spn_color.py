@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from propagation.bench.protocol import to_lab
 from propagation.spn import AB_SCALE, SpatialPropagationNetwork
 from propagation.training.clips import still_frames
 from propagation.training.hints import sample_hints
+from propagation.training.loop import LoopConfig, Run, channels_last
 from propagation.training.losses import laplace_nll, log_squared, mean_absolute
-from propagation.training.loop import LoopConfig, Run
-from propagation.training.stills import StillSource, load_rgb, photo_paths, rgb_to_lab
+from propagation.training.stills import StillSource, load_rgb, photo_paths
 
 NAME = "spn-color"
 FOLDERS = ("photos", "clips")  # the only folders of the data collection that this recipe reads
@@ -33,7 +34,9 @@ class SpnColorRecipe:
     error_weight: float = 0.02
 
 
-def loss_of(model: SpatialPropagationNetwork, source: StillSource, recipe: SpnColorRecipe, rng: np.random.Generator) -> Tensor:
+def loss_of(
+    model: SpatialPropagationNetwork, source: StillSource, recipe: SpnColorRecipe, rng: np.random.Generator
+) -> Tensor:
     """Loss of one random batch; convolutions in bfloat16, scans in float32."""
     batch = source.draw(rng)
     with torch.autocast("cpu", torch.bfloat16):
@@ -41,7 +44,9 @@ def loss_of(model: SpatialPropagationNetwork, source: StillSource, recipe: SpnCo
     values, truth = out["values"] / AB_SCALE, batch.color / AB_SCALE
     first = (out["first"] / AB_SCALE - truth[:, None]).abs().mean()
     loss: Tensor = mean_absolute(values, truth) + recipe.log_weight * log_squared(values, truth)
-    return loss + recipe.first_weight * first + recipe.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
+    return (
+        loss + recipe.first_weight * first + recipe.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
+    )
 
 
 def score(model: nn.Module, pictures: list[NDArray[np.uint8]]) -> dict[str, float]:
@@ -50,11 +55,12 @@ def score(model: nn.Module, pictures: list[NDArray[np.uint8]]) -> dict[str, floa
     errors = []
     with torch.inference_mode():
         for i, rgb in enumerate(pictures):
-            lab = rgb_to_lab(rgb)
+            lab = to_lab(rgb)
             values, strength = sample_hints(np.ascontiguousarray(lab[..., 1:]), np.random.default_rng(i))
-            light, ab, values, strength = (torch.from_numpy(np.ascontiguousarray(x)) for x in (lab[..., 0], lab[..., 1:], values, strength))
-            out = model(light[None, None], values.permute(2, 0, 1)[None], strength[None, None])
-            errors.append(float(((out["values"][0] - ab.permute(2, 0, 1)) ** 2).mean()))
+            maps = (lab[..., :1], values, strength[..., None])
+            out = model(*(torch.from_numpy(np.ascontiguousarray(m.transpose(2, 0, 1)))[None] for m in maps))
+            ab = torch.from_numpy(np.ascontiguousarray(lab[..., 1:].transpose(2, 0, 1)))
+            errors.append(float(((out["values"][0] - ab) ** 2).mean()))
     model.train()
     return {"PSNR ab": float(np.mean(10 * np.log10(255**2 / np.array(errors))))}
 
@@ -64,11 +70,15 @@ def train(data: Path, folder: Path, recipe: SpnColorRecipe | None = None) -> tup
     recipe = recipe or SpnColorRecipe()
     torch.manual_seed(recipe.loop.seed)
     paths, held_out = photo_paths(data / "photos")
-    pictures = [load_rgb(p) for p in paths] + still_frames(data / "clips", folder.parent / "frames", recipe.frames_per_clip)
+    pictures = [load_rgb(p) for p in paths] + still_frames(
+        data / "clips", folder.parent / "frames", recipe.frames_per_clip
+    )
     source = StillSource(pictures, recipe.size, recipe.batch)
-    model, twin = (SpatialPropagationNetwork().to(memory_format=torch.channels_last) for _ in range(2))
+    model, twin = (channels_last(SpatialPropagationNetwork()) for _ in range(2))
     run = Run(model, folder, recipe.loop)
     curve = [load_rgb(p) for p in held_out]
-    scores = run.train([lambda rng: loss_of(model, source, recipe, rng)] * recipe.workers, lambda m: score(m, curve), twin)
+    scores = run.train(
+        [lambda rng: loss_of(model, source, recipe, rng)] * recipe.workers, lambda m: score(m, curve), twin
+    )
     run.average_into(model)
     return run, scores

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from propagation.bench.protocol import to_lab
 from propagation.training.film import age
 from propagation.training.hints import sample_hints
 
@@ -39,11 +40,6 @@ def load_rgb(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture[..., ::-1])
 
 
-def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """8-bit sRGB to CIE Lab as the measuring protocol has it (D65, OpenCV float)."""
-    return cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-
-
 def random_crop(rgb: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """A Lab crop (size, size, 3): random scale, aspect, mirror and saturation."""
     h, w = rgb.shape[:2]
@@ -52,10 +48,12 @@ def random_crop(rgb: NDArray[np.uint8], size: int, rng: np.random.Generator) -> 
     aspect = float(np.exp(rng.uniform(-0.2, 0.2)))
     ch, cw = (min(d, max(8, round(size / scale * f))) for d, f in ((h, aspect**0.5), (w, aspect**-0.5)))
     y, x = int(rng.integers(h - ch + 1)), int(rng.integers(w - cw + 1))
-    crop = cv2.resize(rgb[y : y + ch, x : x + cw], (size, size), interpolation=cv2.INTER_AREA if ch >= size else cv2.INTER_LINEAR)
+    crop = cv2.resize(
+        rgb[y : y + ch, x : x + cw], (size, size), interpolation=cv2.INTER_AREA if ch >= size else cv2.INTER_LINEAR
+    )
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
-    lab = rgb_to_lab(np.ascontiguousarray(crop))
+    lab = to_lab(np.ascontiguousarray(crop))
     lab[..., 1:] *= np.float32(rng.uniform(0.7, 1.3))
     return lab
 
@@ -77,4 +75,9 @@ class StillSource:
             colors.append(lab[..., 1:].transpose(2, 0, 1))
             values.append(value.transpose(2, 0, 1))
             strengths.append(strength[None])
-        return StillBatch(*(torch.from_numpy(np.ascontiguousarray(np.stack(p), np.float32)) for p in (lights, colors, values, strengths)))
+        return StillBatch(
+            *(
+                torch.from_numpy(np.ascontiguousarray(np.stack(p), np.float32))
+                for p in (lights, colors, values, strengths)
+            )
+        )

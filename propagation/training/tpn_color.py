@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
+from propagation.training.loop import LoopConfig, Run, channels_last
 from propagation.training.losses import laplace_nll, log_squared, mean_absolute
-from propagation.training.loop import LoopConfig, Run
 from propagation.training.rollouts import MovingSequence, WalkConfig, Walks, moving_sequences
 
 NAME = "tpn-color"
@@ -34,7 +34,9 @@ class TpnColorRecipe:
     error_weight: float = 0.02
 
 
-def loss_of(model: TemporalPropagationNetwork, walks: Walks, recipe: TpnColorRecipe, rng: np.random.Generator) -> Tensor:
+def loss_of(
+    model: TemporalPropagationNetwork, walks: Walks, recipe: TpnColorRecipe, rng: np.random.Generator
+) -> Tensor:
     """Loss of one step of all walks; convolutions in bfloat16, scans in float32."""
     lightness, clues, color = walks.step(rng)
     with torch.autocast("cpu", torch.bfloat16):
@@ -71,7 +73,7 @@ def train(data: Path, folder: Path, recipe: TpnColorRecipe | None = None) -> tup
     material = moving_sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip)
     training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
     held_out = material[::HELD_OUT_EVERY]
-    model, twin = (TemporalPropagationNetwork().to(memory_format=torch.channels_last) for _ in range(2))
+    model, twin = (channels_last(TemporalPropagationNetwork()) for _ in range(2))
     run = Run(model, folder, recipe.loop)
     losses = [partial(loss_of, model, Walks(training, recipe.walks), recipe) for _ in range(recipe.workers)]
     scores = run.train(losses, lambda m: score(m, held_out), twin)

@@ -1,0 +1,63 @@
+"""Motion, warps and the tracker, on pictures whose motion is known."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from propagation.alignment import CLUES, MotionEstimator, Tracker, grid, luma8, warp
+
+
+def texture(h: int = 96, w: int = 128, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).random((h + 40, w + 40)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2.5)
+    return (smooth - smooth.min()) / np.ptp(smooth) * 100
+
+
+def shifted(picture: np.ndarray, dx: int, dy: int, h: int = 96, w: int = 128) -> np.ndarray:
+    return np.ascontiguousarray(picture[20 - dy : 20 - dy + h, 20 - dx : 20 - dx + w])
+
+
+def test_flow_points_from_the_source_to_the_target():
+    big = texture()
+    flow = MotionEstimator().flow(luma8(shifted(big, 0, 0)), luma8(shifted(big, 3, -2)))
+    assert np.median(np.abs(flow[20:-20, 20:-20] - (3, -2))) < 0.2
+
+
+def test_warp_of_the_identity_is_the_picture_and_dimensions_stay():
+    picture = texture()[:30, :40]
+    assert np.allclose(warp(picture, grid(30, 40)), picture, atol=1e-4)
+    assert warp(np.dstack([picture] * 3), grid(30, 40)).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_a_key_followed_over_a_known_pan(aligned):
+    big, colour = texture(), texture(seed=1)
+    lights = [shifted(big, 2 * t, t) for t in range(5)]
+    truth = [np.dstack([shifted(colour, 2 * t, t)] * 2) for t in range(5)]
+    tracker, motion = Tracker(lights[0], truth[0], aligned=aligned), MotionEstimator()
+    for t in range(1, 5):
+        codes = luma8(lights[t]), luma8(lights[t - 1])
+        clues = tracker.step(lights[t], motion.flow(*codes), motion.flow(*codes[::-1]))
+        assert clues.shape == (len(CLUES), 96, 128) and np.isfinite(clues).all()
+        tracker.accept(lights[t], truth[t], np.zeros((96, 128), np.float32))
+    inner = (slice(24, -24), slice(24, -24))
+    error = np.abs(clues[CLUES.index("key a")] - truth[4][..., 0])[inner].mean()
+    assert (error < 2.0) == aligned, "composed motion finds the key's colour again; standing still does not"
+    if aligned:
+        assert clues[CLUES.index("key round trip")][inner].mean() < 0.3
+
+
+def test_what_came_in_over_the_border_is_not_in_the_key_frame():
+    light = texture()[:40, :60].copy()
+    tracker = Tracker(light, np.dstack([light, light]))
+    back = np.full((40, 60, 2), (-3, 0), np.float32)
+    for step in range(1, 4):
+        inside = tracker.step(light, back, -back)[CLUES.index("key inside")]
+        tracker.accept(light, np.dstack([light, light]), np.zeros_like(light))
+        assert not inside[:, : 3 * step - 1].any() and (inside[:, 3 * step + 1 :] == 1).all()
+
+
+def test_tiny_frames_do_not_move():
+    assert not MotionEstimator().flow(np.zeros((4, 9), np.uint8), np.zeros((4, 9), np.uint8)).any()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sets Huecast up once and hands over: the only file that needs nothing installed.
 
-    python3 run.py                  opens the program
+    python3 run.py [CLIP]           opens the program
     python3 run.py demo             shows it at work
     python3 run.py VERB ...         any verb of the command line (propagate, densify, info, ...)
     python3 run.py test [ARGS]      runs the tests (ARGS go to pytest)
@@ -214,6 +214,8 @@ def start(arguments: list[str]) -> int:
         check_system(with_screen=os.environ["QT_QPA_PLATFORM"] == "xcb")
         os.chdir(ROOT)
         return hand_over([str(PYTHON), "-m", "pytest", *arguments[1:]])
+    if not verb or Path(verb).exists():
+        check_system(with_screen=True)
     return hand_over([str(PYTHON), str(ROOT / "main.py"), *arguments])
 
 

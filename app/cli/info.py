@@ -128,6 +128,8 @@ def print_facts(facts: dict[str, Any]) -> None:
             click.echo(f"{'numbering':<14} frame 0 is file number {value}: file number = frame + {value}")
         elif name == "problems":
             _print_problems(value)
+        elif name == "data":
+            _print_data(value)
         elif isinstance(value, dict):
             click.echo(label)
             for key, entry in value.items():
@@ -140,6 +142,17 @@ def _print_problems(problems: list[str]) -> None:
     click.echo(f"{'problems':<14} {count(len(problems), 'problem') if problems else 'none'}")
     for problem in problems:
         click.echo(f"  {problem}")
+
+
+def _print_data(data: list[dict[str, Any]]) -> None:
+    """What weights were trained on, by folder; --json names every file."""
+    click.echo("data")
+    for entry in data:
+        click.echo(f"  {entry.get('folder', ''):<24} {count(len(entry.get('files', [])), 'file')}, {_origin(entry)}")
+
+
+def _origin(entry: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in entry.items() if key not in ("folder", "files"))
 
 
 def _plain(value: Any) -> str:

@@ -172,7 +172,8 @@ def print_outcome(outcome: Outcome, form: str) -> None:
         return
     for note in outcome.notes:
         click.echo(f"Note: {note}.", err=True)
-    click.echo(f"Wrote {outcome.out}: {count(outcome.frames, 'frame')}, {outcome.colored} of them in new color.")
+    frames = f": {count(outcome.frames, 'frame')}, {outcome.colored} of them in new color" if outcome.frames > 1 else ""
+    click.echo(f"Wrote {outcome.out}{frames}.")
 
 
 def count(number: int, noun: str) -> str:

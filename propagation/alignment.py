@@ -12,6 +12,8 @@ network has to find from the pictures alone what moved.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +48,15 @@ class MotionEstimator:
     """DIS optical flow between lightness pictures. Not safe for concurrent calls: keep one a thread."""
 
     def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def flow(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Floats:
         """(H, W, 2): pixel (x, y) of `source` is found at (x, y) + flow in `target`. Frames under 16 pixels do not
         move."""
         if min(source.shape) < 16:
             return np.zeros((*source.shape, 2), np.float32)
-        return np.asarray(self._dis.calc(source, target, np.zeros((*source.shape, 2), np.float32)), np.float32)
+        # None, not an array to fill: DIS takes an array for its first guess, and keeps it for all later calls.
+        return np.asarray(self._dis.calc(source, target, None), np.float32)
 
 
 def grid(height: int, width: int) -> Floats:

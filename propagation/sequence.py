@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from propagation.tpn import TemporalPropagationNetwork
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 Floats = NDArray[np.float32]
+Codes = NDArray[np.uint8]
 
 # Between two keys each side weighs with its expected error to this power: the better one nearly decides.
 _FUSION_POWER = 2.0
@@ -57,27 +59,45 @@ class Carrier:
     def walk(
         self, lightness_of: Callable[[int], Floats], order: Iterable[int], start: int, key: Dense
     ) -> Iterator[Carried]:
-        """Carries `key`, the property on frame `start`, step by step to the frames of `order` (neighbours of each
-        other)."""
+        """Carries `key`, the property on frame `start`, step by step along `order`, whose frames follow one another.
+
+        The motion of the next step is estimated while the network works on this one.
+        """
         light = lightness_of(start)
         tracker = Tracker(light, key.values, key.error, aligned=self.aligned)
+        with ThreadPoolExecutor(1, "motion") as ahead:
+            indices = iter(order)
+            coming = self._look_ahead(ahead, lightness_of, next(indices, None), luma8(light))
+            while coming is not None:
+                index, light, code, motion = coming
+                back, forth = motion.result()
+                coming = self._look_ahead(ahead, lightness_of, next(indices, None), code)
+                values, error = self._infer(light, tracker.step(light, back, forth))
+                tracker.accept(light, values, error)
+                yield Carried(index, values, confidence_of(error), error)
+
+    def _look_ahead(
+        self, ahead: ThreadPoolExecutor, lightness_of: Callable[[int], Floats], index: int | None, came: Codes
+    ) -> tuple[int, Floats, Codes, Future[tuple[Floats | None, Floats | None]]] | None:
+        """Frame `index` with its motion under way, from the frame of code values `came`; None after the last."""
+        if index is None:
+            return None
+        light = lightness_of(index)
         code = luma8(light)
-        for index in order:
-            light = lightness_of(index)
-            came, code = code, luma8(light)
-            back, forth = (
-                (self._motion.flow(code, came), self._motion.flow(came, code)) if self.aligned else (None, None)
-            )
-            clues = tracker.step(light, back, forth)
-            with torch.inference_mode():
-                out = self.model(
-                    torch.from_numpy(np.ascontiguousarray(light))[None, None].to(self.device),
-                    torch.from_numpy(clues)[None].to(self.device),
-                )
-            values = np.ascontiguousarray(out["values"][0].permute(1, 2, 0).cpu().numpy())
-            error = np.ascontiguousarray(out["error"][0, 0].cpu().numpy())
-            tracker.accept(light, values, error)
-            yield Carried(index, values, confidence_of(error), error)
+        return index, light, code, ahead.submit(self._estimate, code, came)
+
+    def _estimate(self, code: Codes, came: Codes) -> tuple[Floats | None, Floats | None]:
+        if not self.aligned:
+            return None, None
+        return self._motion.flow(code, came), self._motion.flow(came, code)
+
+    def _infer(self, light: Floats, clues: Floats) -> tuple[Floats, Floats]:
+        """The network's values (h, w, C) and expected error (h, w) for a frame."""
+        with torch.inference_mode():
+            maps = (torch.from_numpy(np.ascontiguousarray(m))[None].to(self.device) for m in (light[None], clues))
+            out = self.model(*maps)
+        values, error = (out[k][0].permute(1, 2, 0).cpu().numpy() for k in ("values", "error"))
+        return np.ascontiguousarray(values), np.ascontiguousarray(error[..., 0])
 
 
 def carry(
@@ -92,8 +112,8 @@ def carry(
     """The property on every frame start <= n < stop whose shot has a key frame, in order.
 
     lightness_of(n): L* (h, w) of frame n, 0 to 100. keyframes: the property on key frames, (h, w, C), inside or
-    outside the range; they come through unchanged. shots: the first frame of every shot but the first; nothing is carried
-    across.
+    outside the range; they come through unchanged. shots: the first frame of every shot but the first; nothing
+    is carried across.
     One key is carried away from itself in both directions; between two keys both directions are fused by the error that
     each expects. Memory does not grow with the length: what must wait lies in a temporary file.
 

@@ -254,9 +254,10 @@ def densify_job(
     for target in (settings.out, settings.reach):
         refuse_target(target, settings.force, (settings.image, settings.hints))
     stages = pipeline or real()
-    yield Progress("densify", 0, 2)
-    densifier = stages.load_densifier(machine.choose_device(settings.device))
     lab = coloring.lab_of(frame)
+    remark = "The picture has color of its own: its lightness guides, and the fill replaces its color."
+    yield Progress("densify", 0, 2, message=remark if coloring.has_color(lab) else "")
+    densifier = stages.load_densifier(machine.choose_device(settings.device))
     shape = work_shape(height, width, settings.size)
     lightness = shrink(lab[..., 0], shape)
     prepared = densifier.prepare(lightness)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,29 @@ def test_a_stop_at_any_step_leaves_nothing(clip: Path, key: Path, tmp_path: Path
             for _ in job:
                 pass
         assert not list(folder.iterdir()), f"after step {step}"
+
+
+def carry_for_ever(lightness_of: Callable[[int], Any], *rest: Any, **named: Any) -> Iterator[Any]:
+    """Carries backwards through frames that nobody waits for yet, without an end."""
+    while True:
+        lightness_of(0)
+    yield
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked to stop", "closed"])
+def test_a_stop_reaches_work_that_shows_nothing(clip: Path, key: Path, tmp_path: Path, asked: bool) -> None:
+    cancel = CancelToken()
+    job = propagate_job(settings(clip, key, tmp_path / "out.mp4"), cancel, fakes.pipeline(carry=carry_for_ever))
+    while next(job).stage != "color":
+        pass
+    if asked:
+        cancel.cancel()
+        with pytest.raises(Cancelled):
+            next(job)
+    else:
+        job.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "key.png"]
 
 
 def test_the_window_hands_in_pictures_instead_of_files(clip: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_signal_stops_cleanly(clip: Path, key: Path, tmp_path: Path, number: s
             break
     assert len(list(folder.iterdir())) == 2, "the output is being made"
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Stopped" in err
     assert list(folder.iterdir()) == [mine]

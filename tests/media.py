@@ -79,6 +79,7 @@ def _add_pictures(container: Any, recipe: Recipe) -> Any:
     stream.width, stream.height = recipe.width, recipe.height
     stream.pix_fmt = recipe.pixel_format
     context = stream.codec_context
+    context.thread_count = 1  # pictures this small only wait for each other
     context.color_primaries, context.color_trc, context.colorspace, context.color_range = recipe.tags
     context.sample_aspect_ratio = recipe.sample_aspect
     context.time_base = stream.time_base = recipe.time_base or 1 / recipe.rate

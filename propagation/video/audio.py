@@ -16,11 +16,13 @@ from av.stream import Discard
 from propagation.errors import OutputError
 from propagation.video.container import media_boundary, open_container
 
+_MOST_TOLERANT = ".mkv"
+
 
 class AudioCopy:
     """Copies every sound track of a file into an output, a little ahead of the pictures so that both stay interleaved.
 
-    Make it before the output's header is written. `notes` says when a damaged track ends early.
+    Make it before the output's header is written, then `start`. `notes` says what could not be carried over.
     """
 
     def __init__(self, source: Path, output: OutputContainer, target: Path) -> None:
@@ -37,24 +39,36 @@ class AudioCopy:
         self._waiting = next(self._packets, None)
 
     def _add_streams(self, target: Path) -> dict[int, AudioStream]:
-        streams: dict[int, AudioStream] = {}
         for stream in self._input.streams:
             if stream.type != "audio":
                 stream.discard = Discard.all
+        streams: dict[int, AudioStream] = {}
         for track in self._input.streams.audio:
             try:
+                if target.suffix.lower() == ".mp4" and _codec(track).startswith("pcm_"):
+                    # ISO/IEC 23003-5 allows it, few players do, and FFmpeg fails at the very end without a layout.
+                    raise ValueError("no raw sound in MP4")
                 streams[track.index] = self._output.add_stream_from_template(track)
             except (av.FFmpegError, ValueError, AttributeError) as error:
-                codec = track.codec_context.name if track.codec_context is not None else "an unknown codec"
-                raise OutputError(
-                    f"sound coded as {codec} does not fit into {target.suffix} files", path=target, advice="Write .mkv"
-                ) from error
+                if target.suffix.lower() != _MOST_TOLERANT:
+                    raise _does_not_fit([track], target) from error
+                # There is no better format to point to, and the pictures are worth having without it.
+                self.notes.append(f"sound coded as {_codec(track)} cannot be carried over; it was left out")
         return streams
 
+    def start(self, target: Path) -> None:
+        """Write the output's header; OutputError when only now it turns out that the sound does not fit."""
+        try:
+            self._output.start_encoding()
+        except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, OSError) or not self._streams:
+                raise
+            raise _does_not_fit(list(self._input.streams.audio), target) from error
+
     def _demux(self) -> Iterator[Packet[Any]]:
-        tracks = tuple(self._input.streams.audio)
+        tracks = tuple(track for track in self._input.streams.audio if track.index in self._streams)
         packets = self._input.demux(tracks)
-        while True:
+        while tracks:
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, ValueError):
@@ -78,3 +92,13 @@ class AudioCopy:
         """Release the source."""
         with media_boundary(self._source, "close it"):
             self._input.close()
+
+
+def _codec(track: AudioStream) -> str:
+    return track.codec_context.name if track.codec_context is not None else "an unknown codec"
+
+
+def _does_not_fit(tracks: list[AudioStream], target: Path) -> OutputError:
+    codecs = " and ".join(sorted({_codec(track) for track in tracks}))
+    suffix = target.suffix.lower()
+    return OutputError(f"sound coded as {codecs} does not fit into {suffix} files", path=target, advice="Write .mkv")

@@ -63,7 +63,7 @@ def numbered(pattern: Path, number: int) -> Path:
 
 
 def probe_pictures(found: Pictures) -> ClipInfo:
-    """The info of a sequence or still, from its first picture, which is read: headers lie about orientation and alpha."""
+    """The info of a sequence or still, from its first picture, which is read: headers mislead on turns and alpha."""
     first = read_image(found.files[0])
     height, width, channels = first.image.shape
     count = len(found.files)

@@ -131,6 +131,7 @@ class VideoWriter(Writer):
             if self._info.has_audio:
                 self._audio = AudioCopy(self._info.path, self._container, self._out)
                 stack.callback(self._audio.close)
+                self._audio.start(self._out)
             yield
             if not self._times:
                 raise OutputError("no frame was written", path=self._out)

@@ -27,7 +27,7 @@ from propagation.spn import AB_SCALE, TINY, normalised_scan
 
 @dataclass(frozen=True)
 class TpnConfig:
-    guidance: GuidanceConfig = GuidanceConfig(inputs=1 + len(CLUES), full=16, widths=(24, 48, 72, 96))
+    guidance: GuidanceConfig = GuidanceConfig(1 + len(CLUES), full=16, widths=(24, 48, 72, 96), slope=0.1)
 
 
 class TemporalPropagationNetwork(nn.Module):

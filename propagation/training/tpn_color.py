@@ -25,7 +25,7 @@ HELD_OUT_EVERY = 23
 
 @dataclass(frozen=True)
 class TpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=45, rate=1.5e-3)
+    loop: LoopConfig = LoopConfig(minutes=32, rate=8e-4, warm_up=500)
     workers: int = 2
     walks: WalkConfig = WalkConfig(walks=2)  # a worker
     length: int = 24

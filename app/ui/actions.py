@@ -114,7 +114,6 @@ class Actions:
             window.session.refused.emit(error)
             return
         window.say("Propagating… Esc stops")
-        window.action("stop").setEnabled(True)
         window.bar.setRange(0, 0)
         window.bar.show()
 

@@ -21,7 +21,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QMenu,
-    QPushButton,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -35,10 +34,10 @@ from app.ui.naming import named
 from app.ui.session import Session
 from app.ui.theme import current
 
-AB_RANGE = 90.0
-PLANE_PX = 90
+AB_RANGE = 100.0
+PLANE_PX = 160
 SWATCH_PX = 24
-COLUMNS = 9
+COLUMNS = 10
 
 
 def hex_text(color: Rgb) -> str:
@@ -75,16 +74,23 @@ def lab_to_rgb(lightness: float, a: float, b: float) -> Rgb:
 
 
 @lru_cache(maxsize=32)
-def plane_picture(lightness: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Colors of the a/b plane at L* `lightness`, (n, n, 3) uint8 with b* upwards, and where sRGB has them."""
+def plane_picture(lightness: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Colors of the a/b plane at L* `lightness`, (n, n, 3) uint8 with b* upwards, and 1 where sRGB has them, else 0."""
     from propagation.color.lab import lab_to_frame, reduce_chroma
     from propagation.color.tags import STILL_TAGS
 
     axis = np.linspace(-AB_RANGE, AB_RANGE, PLANE_PX, dtype=np.float32)
     lab = np.empty((PLANE_PX, PLANE_PX, 3), np.float32)
     lab[..., 0], lab[..., 1], lab[..., 2] = lightness, axis[None, :], axis[::-1, None]
-    inside = np.abs(reduce_chroma(lab, STILL_TAGS)[..., 1:] - lab[..., 1:]).max(axis=2) < 1.0
-    return lab_to_frame(lab, STILL_TAGS, np.uint8), inside
+    outside = np.abs(reduce_chroma(lab, STILL_TAGS)[..., 1:] - lab[..., 1:]).max(axis=2)
+    # Fading over one step of the grid keeps the edge of the gamut smooth.
+    return lab_to_frame(lab, STILL_TAGS, np.uint8), np.clip(1 - outside / (2 * AB_RANGE / PLANE_PX), 0, 1)
+
+
+def warm_color_math() -> None:
+    """Compiles what the panel needs; done on a worker's thread, as it takes seconds the first time."""
+    plane_picture(60)
+    rgb_to_lab((128, 128, 128))
 
 
 class AbPlane(QWidget):
@@ -98,6 +104,7 @@ class AbPlane(QWidget):
         self.setObjectName("ab_plane")
         self.setCursor(Qt.CursorShape.CrossCursor)
         self.setMinimumSize(150, 150)
+        self.setMaximumHeight(168)
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -105,17 +112,23 @@ class AbPlane(QWidget):
                         "a* to the right is red, b* upwards is yellow")
         self._lightness = 60
         self._place = (0.0, 0.0)
+        self._is_ready = False
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
-        return QSize(210, 190)
+        return QSize(210, 168)
 
     def heightForWidth(self, width: int) -> int:  # noqa: N802
-        return min(width, 200)
+        return min(width, 168)
 
     @property
     def lightness(self) -> int:
         """L* of the plane."""
         return self._lightness
+
+    def set_ready(self) -> None:
+        """The color mathematics is there: the plane can be shown."""
+        self._is_ready = True
+        self.update()
 
     def set_lightness(self, lightness: float) -> None:
         """Shows the colors of another L*; the color in hand stays where it is."""
@@ -139,9 +152,12 @@ class AbPlane(QWidget):
         painter = QPainter(self)
         square = self._square()
         painter.fillRect(square, theme.color("field"))
+        if not self._is_ready:
+            painter.end()
+            return
         picture, inside = plane_picture(self._lightness)
         image = QImage(PLANE_PX, PLANE_PX, QImage.Format.Format_ARGB32_Premultiplied)
-        alpha = np.where(inside, 255, 26).astype(np.uint8)
+        alpha = (22 + 233 * inside).astype(np.uint8)
         pixels.view(image)[:] = pixels.premultiplied(np.dstack([picture, alpha]))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.drawImage(square, image)
@@ -167,7 +183,7 @@ class AbPlane(QWidget):
         self._choose(event)
 
     def _choose(self, event: QMouseEvent) -> None:
-        if not event.buttons() & Qt.MouseButton.LeftButton:
+        if not self._is_ready or not event.buttons() & Qt.MouseButton.LeftButton:
             return
         square, place = self._square(), event.position()
         a = (place.x() - square.center().x()) / (square.width() / 2) * AB_RANGE
@@ -210,6 +226,7 @@ class ColorPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._color: Rgb = (0, 0, 0)
+        self._is_ready = False
         self.plane = AbPlane()
         self.plane.chosen.connect(self.chosen)
         self._patch = named(QFrame(), "patch")
@@ -219,42 +236,52 @@ class ColorPanel(QWidget):
         self.hex.editingFinished.connect(self._hex_entered)
         self._lab = named(QLabel(), "dim")
         self.recent_grid, self.swatch_grid = QGridLayout(), QGridLayout()
-        add = QPushButton("Add swatch")
-        add.setObjectName("add_swatch")
-        add.setToolTip("Keep this color in the project under a name")
+        add = named(QToolButton(), "add_swatch")
+        add.setText("+ Add")
+        add.setToolTip("<b>Add swatch</b><br>Keep this color in the project under a name")
         add.clicked.connect(self._add_swatch)
         self._lay_out(add)
         session.changed.connect(self._project_changed)
         session.replaced.connect(lambda: self._show_project(session.project))
         self._show_project(session.project)
 
-    def _lay_out(self, add: QPushButton) -> None:
+    def _lay_out(self, add: QToolButton) -> None:
         row = QHBoxLayout()
         for widget in (self._patch, self.hex):
             row.addWidget(widget)
         row.addWidget(self._lab, 1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 4, 10, 8)
-        layout.setSpacing(6)
+        layout.setContentsMargins(10, 2, 10, 2)
+        layout.setSpacing(5)
         layout.addWidget(named(QLabel("Color"), "heading"))
         layout.addWidget(self.plane)
         layout.addLayout(row)
-        for words, grid in (("Recent", self.recent_grid), ("Swatches", self.swatch_grid)):
-            layout.addWidget(named(QLabel(words), "heading"))
+        for words, grid, button in (("Recent", self.recent_grid, None), ("Swatches", self.swatch_grid, add)):
+            heading = QHBoxLayout()
+            heading.addWidget(named(QLabel(words), "heading"), 1)
+            if button is not None:
+                heading.addWidget(button)
+            layout.addLayout(heading)
             grid.setSpacing(2)
             grid.setAlignment(Qt.AlignmentFlag.AlignLeft)
             layout.addLayout(grid)
-        layout.addWidget(add, 0, Qt.AlignmentFlag.AlignLeft)
+
+    def set_ready(self) -> None:
+        """The color mathematics is there: Lab values and the plane can be shown."""
+        self._is_ready = True
+        self.plane.set_ready()
+        self.set_color(self._color)
 
     def set_color(self, color: Rgb) -> None:
         """Shows the brush's color everywhere in the panel."""
         self._color = color
-        lightness, a, b = rgb_to_lab(color)
-        self._lab.setText(f"L* {lightness:.0f}  a* {a:.0f}  b* {b:.0f}")
+        if self._is_ready:
+            lightness, a, b = rgb_to_lab(color)
+            self._lab.setText(f"L* {lightness:.0f}  a* {a:.0f}  b* {b:.0f}")
+            self.plane.set_color(color)
         self._patch.setStyleSheet(f"background: {hex_text(color)}; border-radius: 4px;")
         if not self.hex.hasFocus():
             self.hex.setText(hex_text(color))
-        self.plane.set_color(color)
         for button in self._buttons():
             button.is_current = button.color == color
             button.update()
@@ -287,7 +314,7 @@ class ColorPanel(QWidget):
             self._show_project(after)
 
     def _show_project(self, project: Project) -> None:
-        recent = [(color, f"<b>{hex_text(color)}</b><br>Used before") for color in project.recent]
+        recent = [(color, f"<b>{hex_text(color)}</b><br>Used before") for color in project.recent[:COLUMNS]]
         self._fill(self.recent_grid, recent)
         self._fill(
             self.swatch_grid,

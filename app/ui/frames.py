@@ -161,8 +161,7 @@ class FrameService(QObject):
                         old.close()
                 clip, small, serial = self._open(path, wanted_serial), None, wanted_serial
             elif task[0] == "thumbnail" and path is not None:
-                small = small or self._open_again(path)
-                self._read_thumbnail(small, task[1])
+                small = self._read_thumbnail(small, path, task[1])
             elif task[0] == "color":
                 self._color(task[1])
             elif clip is not None:
@@ -230,12 +229,6 @@ class FrameService(QObject):
         self.opened.emit(clip.info)
         return clip
 
-    def _open_again(self, path: Path) -> Clip:
-        """A second handle for thumbnails, so that they do not disturb the run of the first."""
-        from propagation.video.reader import open_clip
-
-        return open_clip(path)
-
     def _read(self, clip: Clip, index: int, serial: int) -> None:
         try:
             frame = clip.frame(index)
@@ -277,18 +270,25 @@ class FrameService(QObject):
             _, gone = self._colors.popitem(last=False)
             self._color_bytes -= gone[1].nbytes
 
-    def _read_thumbnail(self, clip: Clip, index: int) -> None:
+    def _read_thumbnail(self, clip: Clip | None, path: Path, index: int) -> Clip | None:
+        """Reads through a second handle, which is returned, so that the run of the first is not disturbed."""
         import cv2
+
+        from propagation.video.reader import open_clip
 
         with self._change:
             if not self._thumbnails or self._thumbnails[0] != index:
-                return
+                return clip
             self._thumbnails.pop(0)
             frame = self._frames.get(index)
         try:
-            image = (frame or clip.frame(index)).image[..., :3]
+            if frame is None:
+                clip = clip or open_clip(path)
+                frame = clip.frame(index)
+            image = frame.image[..., :3]
         except Exception:  # noqa: BLE001  (reading the frame itself will say it)
-            return
+            return clip
         width = max(1, round(THUMBNAIL_HEIGHT_PX * image.shape[1] / image.shape[0]))
         small = cv2.resize(np.ascontiguousarray(image), (width, THUMBNAIL_HEIGHT_PX), interpolation=cv2.INTER_AREA)
         self.thumbnail_ready.emit(index, to_8_bit(small))
+        return clip

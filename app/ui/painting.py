@@ -28,6 +28,8 @@ class Painting(QObject):
 
     hints_changed = Signal(object)
     """Rect of hint pixels that changed, or None for another picture altogether (`hints` tells it)."""
+    busy = Signal(bool)
+    """Whether a fill is under way that the user waits for."""
     filled = Signal(int, bool)
     """The color of a frame was made anew, or taken away; whether it is a draft."""
 
@@ -209,6 +211,7 @@ class Painting(QObject):
         if fill:
             self._signatures[self._generation] = Signatures(project).of(index)
             self.is_filling = True
+            self.busy.emit(True)
         self._preview.ask(request)
 
     def _filled(self, request: PreviewRequest, color: LiveColor | None) -> None:
@@ -216,6 +219,8 @@ class Painting(QObject):
         for old in [n for n in self._signatures if n <= request.generation]:
             del self._signatures[old]
         self.is_filling = bool(self._signatures)
+        if not self.is_filling:
+            self.busy.emit(False)
         key = self._session.project.key(request.index)
         if request.generation <= self._shown_generation or key.is_empty:
             return
@@ -236,6 +241,7 @@ class Painting(QObject):
         """The worker has dropped its copy of the frame: the next request tells the hints anew."""
         self._is_told = False
         self._signatures.clear()
+        self.busy.emit(False)
         self.is_filling = False
 
 

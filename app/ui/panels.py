@@ -24,8 +24,8 @@ class BrushPanel(QWidget):
         self.pressure_box = QCheckBox("Pen pressure sets the size")
         self._size_words, self._hardness_words = named(QLabel(), "dim"), named(QLabel(), "dim")
         grid = QGridLayout(self)
-        grid.setContentsMargins(10, 4, 10, 4)
-        grid.setVerticalSpacing(4)
+        grid.setContentsMargins(10, 2, 10, 2)
+        grid.setVerticalSpacing(2)
         grid.addWidget(named(QLabel("Brush"), "heading"), 0, 0, 1, 3)
         for row, (words, slider, value) in enumerate(
             (("Size", self.size_slider, self._size_words), ("Hardness", self.hardness_slider, self._hardness_words)), 1
@@ -64,8 +64,8 @@ class LayerPanel(QWidget):
         self.sliders: dict[str, QSlider] = {}
         self._words: dict[str, QLabel] = {}
         grid = QGridLayout(self)
-        grid.setContentsMargins(10, 4, 10, 4)
-        grid.setVerticalSpacing(4)
+        grid.setContentsMargins(10, 2, 10, 2)
+        grid.setVerticalSpacing(2)
         grid.addWidget(named(QLabel("Layers"), "heading"), 0, 0, 1, 3)
         rows = (
             ("hints", "Strokes", "What you painted (V hides it)"),
@@ -103,8 +103,8 @@ class SidePanel(QWidget):
         self.setObjectName("panel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 4)
-        layout.setSpacing(4)
+        layout.setContentsMargins(0, 2, 0, 2)
+        layout.setSpacing(2)
         for panel in panels:
             layout.addWidget(panel)
         layout.addStretch(1)

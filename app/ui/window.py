@@ -31,7 +31,7 @@ from app.results import Result, ResultStore
 from app.ui import messages, theme
 from app.ui.actions import Actions
 from app.ui.canvas import Canvas
-from app.ui.color_panel import ColorPanel, hex_text
+from app.ui.color_panel import ColorPanel, hex_text, rgb_to_lab, warm_color_math
 from app.ui.files import Files
 from app.ui.frames import FrameService
 from app.ui.held_keys import HeldKeys
@@ -71,6 +71,7 @@ class MainWindow(QMainWindow):
         self._load = load
         self._is_shown = False
         self._is_closed = False
+        self._has_networks = False
         self.session = Session(self)
         self.tools = ToolBox(self.session, self)
         self.results = ResultStore()
@@ -192,9 +193,13 @@ class MainWindow(QMainWindow):
         self.bar.setFixedSize(160, 10)
         self.bar.hide()
         self.statusBar().addWidget(self.status_words, 1)
-        for widget in (self.bar, self.cursor_words, self.zoom_words):
+        self.busy_words = named(QLabel("Loading the networks…"), "busy_words")
+        for widget in (self.busy_words, self.bar, self.cursor_words, self.zoom_words):
             self.statusBar().addPermanentWidget(widget)
         self.statusBar().setSizeGripEnabled(False)
+        self.statusBar().setContentsMargins(8, 0, 8, 2)
+        for words in (self.cursor_words, self.zoom_words):
+            words.setContentsMargins(10, 0, 0, 0)
 
     def _connect(self) -> None:
         session, frames, playback = self.session, self.frames, self.playback
@@ -210,6 +215,8 @@ class MainWindow(QMainWindow):
         self.preview.failed.connect(self._preview_failed)
         self.painting.hints_changed.connect(self._hints_changed)
         self.painting.filled.connect(self._filled)
+        self.painting.busy.connect(self._show_busy)
+        self.preview.ready.connect(self._networks_ready)
         playback.moved.connect(self._moved)
         playback.playing_changed.connect(self._playing_changed)
         self.propagation.colored.connect(self._carried)
@@ -241,6 +248,7 @@ class MainWindow(QMainWindow):
     # The networks.
 
     def _load_once(self) -> tuple[Pipeline, Any]:
+        warm_color_math()
         stages, densifier = self._load()
         self._stages = stages
         return stages, densifier
@@ -263,6 +271,7 @@ class MainWindow(QMainWindow):
         self.propagation.stop()
         self.results.clear()
         self.playback.set_clip(None)
+        self.canvas.can_paint = False
         self.canvas.set_source(None)
         self.canvas.set_color(None)
         self.canvas.message = "Opening…" if project.source else WELCOME
@@ -276,6 +285,7 @@ class MainWindow(QMainWindow):
             self.results.clear()
             self.painting.reset()
             self.canvas.message = "Opening…"
+            self.canvas.can_paint = False
             self.frames.open(Path(after.source.path))
         if before.keys is not after.keys or before.range != after.range or before.settings != after.settings:
             self.timeline.set_project(after)
@@ -307,7 +317,7 @@ class MainWindow(QMainWindow):
             "drop_picture": key.picture is not None and bool(key.strokes),
             "clear_strokes": bool(key.strokes), "remove_key": not key.is_empty,
             "propagate": bool(project.keys), "propagate_forward": bool(project.keys),
-            "propagate_backward": bool(project.keys), "stop": self.propagation.running,
+            "propagate_backward": bool(project.keys),
             "clear_in": project.mark_in is not None, "clear_out": project.mark_out is not None,
         }
         for name, enabled in can.items():
@@ -425,10 +435,24 @@ class MainWindow(QMainWindow):
         if not draft:
             self._states_later.start()
 
+    def _networks_ready(self) -> None:
+        self._has_networks = True
+        self.color_panel.set_ready()
+        self._show_busy(self.painting.is_filling)
+
+    def _show_busy(self, busy: bool) -> None:
+        """Says what the user waits for, in a corner that nothing else writes to."""
+        words = "" if self._has_networks else "Loading the networks…"
+        self.busy_words.setText("Filling…" if busy and self._has_networks else words)
+
     def _preview_failed(self, error: Exception) -> None:
-        if not self._is_closed:
-            what, advice = messages.words_of(error)
-            self.say(f"Cannot fill: {what} {advice}")
+        if self._is_closed:
+            return
+        self._has_networks = True
+        self.color_panel.set_ready()
+        self._show_busy(False)
+        what, advice = messages.words_of(error)
+        self.say(f"Cannot fill: {what} {advice}")
 
     def _brush_changed(self, brush: Brush) -> None:
         action = self.actions_by_name.get(brush.tool)
@@ -449,8 +473,8 @@ class MainWindow(QMainWindow):
         if place is None or color is None:
             self.cursor_words.setText("")
             return
-        from app.ui.color_panel import rgb_to_lab
-
+        if not self._has_networks:
+            return
         lightness, a, b = rgb_to_lab(color)
         self.cursor_words.setText(
             f"{int(place.x())}, {int(place.y())}   {hex_text(color)}   L* {lightness:.0f} a* {a:.0f} b* {b:.0f}"
@@ -494,7 +518,6 @@ class MainWindow(QMainWindow):
         self.bar.setRange(0, progress.total if progress.stage == "color" else 0)
         self.bar.setValue(progress.done)
         self.say(f"{words.get(progress.stage, progress.stage)}… Esc stops")
-        self.actions_by_name["stop"].setEnabled(True)
 
     def _job_ended(self, words: str) -> None:
         self.bar.hide()

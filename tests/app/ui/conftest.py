@@ -18,9 +18,13 @@ from PySide6.QtCore import QPoint, QPointF, QSettings, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMessageBox
 
+from app.ui import qt_guard
+from app.ui.color_panel import warm_color_math
 from app.ui.main import make_window
 from app.ui.window import MainWindow
 from tests.app.ui.fakes import FakeStages
+
+qt_guard.keep_true_alive()
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 12
 
@@ -41,6 +45,12 @@ def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         container.mux(stream.encode())
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    """The color mathematics is compiled before anything is timed or waited for."""
+    warm_color_math()
 
 
 @pytest.fixture
@@ -77,6 +87,7 @@ def window(qtbot, stages: FakeStages, settings: QSettings) -> Iterator[MainWindo
 @pytest.fixture
 def opened(window: MainWindow, clip_path: Path, qtbot) -> MainWindow:
     """The window with the grey clip, its first frame ready to be painted on."""
+    qtbot.waitUntil(lambda: window._has_networks)
     assert window.files.open(clip_path)
     qtbot.waitUntil(lambda: window.canvas.can_paint)
     return window
@@ -99,7 +110,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def patient(qtbot, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits end as soon as they can; the limit only has to outlast a busy machine."""
     wait = qtbot.waitUntil
-    monkeypatch.setattr(qtbot, "waitUntil", lambda condition: wait(condition, timeout=60_000))
+    monkeypatch.setattr(qtbot, "waitUntil", lambda condition: wait(condition, timeout=120_000))
 
 
 class Mouse:

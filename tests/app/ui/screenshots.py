@@ -1,0 +1,98 @@
+"""Takes the window's pictures: the sample project filled, at two sizes, dark and light, and its dialogs.
+
+    QT_QPA_PLATFORM=offscreen python -m tests.app.ui.screenshots FOLDER
+
+Needs the trained weights of assets/weights; look at every picture it writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PySide6.QtCore import QPointF, QSettings
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QWidget
+
+from app.ui import sample
+from app.ui.main import make_window, name_application
+from app.ui.shortcuts import ShortcutDialog
+from app.ui.window import MainWindow
+
+SIZES = ((1280, 800), (2560, 1440))
+
+
+def wait(condition: Callable[[], bool], limit_s: float = 300) -> None:
+    """Runs the event loop until `condition`."""
+    end = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.002)
+
+
+def settle(seconds: float = 0.4) -> None:
+    """Lets what is under way be painted."""
+    end = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > end)
+
+
+def take(widget: QWidget, folder: Path, name: str) -> None:
+    """Writes what a widget shows."""
+    settle()
+    path = folder / f"{name}.png"
+    widget.grab().save(str(path))
+    print(path)
+
+
+def pictures_of(window: MainWindow, folder: Path, theme: str) -> None:
+    """Every picture of one theme."""
+    window._actions.choose_theme(theme)
+    for width, height in SIZES:
+        window.resize(width, height)
+        settle()
+        window.canvas.fit()
+        place = window.canvas.to_widget(QPointF(320, 150)).toPoint()
+        QTest.mouseMove(window.canvas, place)
+        take(window, folder, f"window_{theme}_{width}x{height}")
+    window.resize(*SIZES[0])
+    settle()
+    window.action("wipe").setChecked(True)
+    take(window, folder, f"wipe_{theme}")
+    window.action("wipe").setChecked(False)
+    for name, dialog in (("export", window._actions.export_dialog()), ("shortcuts", ShortcutDialog(window))):
+        dialog.show()
+        take(dialog, folder, f"{name}_{theme}")
+        dialog.reject()
+        dialog.deleteLater()
+
+
+def main() -> int:
+    """Opens the sample, waits until it is filled, and takes the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    app = QApplication.instance() or QApplication([])
+    name_application()
+    with tempfile.TemporaryDirectory() as scratch:
+        window = make_window(settings=QSettings(f"{scratch}/settings.ini", QSettings.Format.IniFormat))
+        take(window, folder, "empty")
+        window.show()
+        sample.open_sample(window.files, window.session)
+        wait(lambda: window.frames.color(window.playback.frame) is not None)
+        for theme in ("dark", "light"):
+            pictures_of(window, folder, theme)
+        window.close()
+        app.processEvents()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

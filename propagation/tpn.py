@@ -30,9 +30,28 @@ class TpnConfig:
     guidance: GuidanceConfig = GuidanceConfig(1 + len(CLUES), full=16, widths=(24, 48, 72, 96), slope=0.1)
 
 
+class Doubt(nn.Module):
+    """How little a candidate is to be believed, from what can be seen at once; the network adds what it knows better.
+
+    A weighted sum, with learned weights, of the lightness difference to the frame, the round trips of its motion and
+    whether it lay outside. It starts where a person would put it: a difference of 10 in L*, or of about 3 pixels,
+    counts
+    as much as a coin's toss between believing and not. Without this start, training was seen to settle on believing
+    everything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor([10.0, 1.5, 4.0]))
+
+    def forward(self, difference: Tensor, round_trip: Tensor, inside: Tensor) -> Tensor:
+        """All (B, 1, H, W): |difference| of L* / 50, log(1 + pixels), 0 or 1."""
+        by_light, by_motion, by_border = self.weights.unbind()
+        return by_light * difference.abs() + by_motion * round_trip + by_border * (1.0 - inside)
+
+
 class TemporalPropagationNetwork(nn.Module):
-    """lightness (B, 1, H, W) and clues (B, 12, H, W) to the property's next values (B, 2, H, W) and their expected
-    error."""
+    """lightness (B, 1, H, W) and clues (B, 12, H, W) to the property's next values (B, 2, H, W) and expected error."""
 
     def __init__(self, config: TpnConfig | None = None) -> None:
         super().__init__()
@@ -40,43 +59,48 @@ class TemporalPropagationNetwork(nn.Module):
         self.guidance = Guidance(config.guidance)
         self.gates = GateHead(config.guidance.full, 1, 1)
         self.belief = conv(config.guidance.full, 4)  # logits of key, previous, neither; and the expected error
+        self.doubt_key, self.doubt_previous = Doubt(), Doubt()
+        self.resignation = nn.Parameter(torch.tensor(2.0))  # doubt at which neither candidate is believed
+        with torch.no_grad():
+            self.belief.weight.mul_(0.3)
         # L* to -1..1, colours by AB_SCALE, logarithmic round trips and 0-1 maps as they are.
         lightness, colour, plain = (0.02, -1.0), (1 / AB_SCALE, 0.0), (1.0, 0.0)
-        scales = [
-            lightness,
-            lightness,
-            colour,
-            colour,
-            plain,
-            plain,
-            plain,
-            lightness,
-            colour,
-            colour,
-            plain,
-            plain,
-            (0.1, 0.0),
-        ]
+        key = [lightness, colour, colour, plain, plain, plain]
+        previous = [lightness, colour, colour, plain, plain, (0.1, 0.0)]
+        scales = [lightness, *key, *previous]
         self.scale: Tensor
         self.shift: Tensor
         self.register_buffer("scale", torch.tensor([s for s, _ in scales]).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("shift", torch.tensor([s for _, s in scales]).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
-        """Returns `values` (B, 2, H, W), `error` (B, 1, H, W), both in the property's units, and `trust` (B, 1, H,
-        W), 0 to 1."""
+        """Returns `values` (B, 2, H, W), `error` and `trust` (B, 1, H, W); error in the property's units, trust 0 to 1.
+
+        A pixel keeps what it believes as far as it believes it; the rest comes by the scans.
+        """
         h, w = lightness.shape[-2:]
-        seen = pad_to_stride(torch.cat([lightness, clues], 1))
-        key, previous = seen[:, 2:4], seen[:, 8:10]
-        full, _ = self.guidance(seen * self.scale + self.shift)
+        seen = pad_to_stride(torch.cat([lightness, clues], 1)) * self.scale + self.shift
+        full, _ = self.guidance(seen)
         gates, merges = self.gates(full)
+        now, key_light, key, _, worst, key_in, light, previous, trip, inside, _ = seen.float().split(
+            (1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1), 1
+        )
         belief, error = self.belief(full).float().split((3, 1), 1)
-        for_key, for_previous, neither = belief.softmax(1).split(1, 1)
-        trust = for_key + for_previous
-        believed = torch.cat([(key * for_key + previous * for_previous) / AB_SCALE, trust], 1)
-        carried, weight = normalised_scan(believed, gates, merges).split((2, 1), 1)
+        doubt = torch.cat(
+            [
+                self.doubt_key(now - key_light, worst, key_in),
+                self.doubt_previous(now - light, trip, inside),
+                self.resignation.expand_as(now),
+            ],
+            1,
+        )
+        for_key, for_previous, neither = (belief - doubt).softmax(1).split(1, 1)
+        trust = 1.0 - neither
+        believed = key * for_key + previous * for_previous
+        carried, weight = normalised_scan(torch.cat([believed, trust], 1), gates, merges).split((2, 1), 1)
+        values = believed + neither * carried / weight.clamp(min=TINY)
         return {
-            "values": (carried / weight.clamp(min=TINY))[..., :h, :w] * AB_SCALE,
+            "values": values[..., :h, :w] * AB_SCALE,
             "error": F.softplus(error)[..., :h, :w] * (0.2 * AB_SCALE),
             "trust": trust[..., :h, :w],
         }

@@ -10,6 +10,11 @@ def mean_absolute(predicted: Tensor, truth: Tensor) -> Tensor:
     return (predicted - truth).abs().mean()
 
 
+def mean_squared(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Mean of (predicted - truth)^2."""
+    return ((predicted - truth) ** 2).mean()
+
+
 def log_squared(predicted: Tensor, truth: Tensor, floor: float = 1e-3) -> Tensor:
     """Mean over pictures of log(mean squared error + floor): what a mean of PSNR values rewards."""
     return ((predicted - truth) ** 2).flatten(1).mean(1).add(floor).log().mean()

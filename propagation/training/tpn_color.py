@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.training.loop import LoopConfig, Run, channels_last
-from propagation.training.losses import laplace_nll, log_squared, mean_absolute
+from propagation.training.losses import laplace_nll, log_squared, mean_absolute, mean_squared
 from propagation.training.rollouts import MovingSequence, WalkConfig, Walks, moving_sequences
 
 NAME = "tpn-color"
@@ -25,11 +25,12 @@ HELD_OUT_EVERY = 23
 
 @dataclass(frozen=True)
 class TpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=32, rate=8e-4, warm_up=500)
+    loop: LoopConfig = LoopConfig(minutes=28, rate=1e-3, warm_up=200)
     workers: int = 2
     walks: WalkConfig = WalkConfig(walks=2)  # a worker
     length: int = 24
     per_clip: int = 4
+    squared_weight: float = 1.0  # few, large errors are what occlusions leave
     log_weight: float = 0.02
     error_weight: float = 0.02
 
@@ -43,7 +44,8 @@ def loss_of(
         out = model(lightness, clues)
     walks.accept(out["values"], out["error"])
     values, truth = out["values"] / AB_SCALE, color / AB_SCALE
-    loss: Tensor = mean_absolute(values, truth) + recipe.log_weight * log_squared(values, truth)
+    loss: Tensor = mean_absolute(values, truth) + recipe.squared_weight * mean_squared(values, truth)
+    loss = loss + recipe.log_weight * log_squared(values, truth)
     return loss + recipe.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
 
 

@@ -214,7 +214,7 @@ def start(arguments: list[str]) -> int:
         check_system(with_screen=os.environ["QT_QPA_PLATFORM"] == "xcb")
         os.chdir(ROOT)
         return hand_over([str(PYTHON), "-m", "pytest", *arguments[1:]])
-    if not verb or Path(verb).exists():
+    if not verb or (len(arguments) == 1 and Path(verb).exists()):
         check_system(with_screen=True)
     return hand_over([str(PYTHON), str(ROOT / "main.py"), *arguments])
 

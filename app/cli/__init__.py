@@ -50,9 +50,11 @@ class VerbGroup(click.Group):
 @click.version_option(package_name="huecast", prog_name="huecast", message="%(prog)s %(version)s")
 @click.pass_context
 def group(context: click.Context) -> None:
-    """Huecast carries an edit through a video: color or scribble one frame, get the whole shot."""
+    """Huecast carries an edit through a video: color or scribble one frame, get the whole shot.
+
+    Without a verb the window opens, with the clip or project that is named, if one is.
+    """
     if context.invoked_subcommand is None:
-        click.echo("The window is not built yet; these verbs do the work until then.\n")
         click.echo(context.get_help())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import VERBS
+from main import opens_window
 from tests.app.conftest import Ran
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ from main import main
 from app.cli import VERBS
 codes = []
 with contextlib.redirect_stdout(io.StringIO()):
-    for arguments in [["--help"], *([verb, "--help"] for verb in VERBS), ["--version"], []]:
+    for arguments in [["--help"], *([verb, "--help"] for verb in VERBS), ["--version"]]:
         codes.append(main(arguments))
 print(json.dumps({"codes": codes, "modules": sorted({name.split(".")[0] for name in sys.modules})}))
 """
@@ -45,10 +46,15 @@ def test_help_names_every_verb_and_exit_code(run_cli: Callable[..., Ran]) -> Non
     assert "130 stopped" in " ".join(ran.out.split())
 
 
-def test_without_arguments_it_prints_the_verbs(run_cli: Callable[..., Ran]) -> None:
-    ran = run_cli()
-    assert ran.code == 0
-    assert all(verb in ran.out for verb in VERBS)
+def test_the_window_opens_without_a_verb(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    assert opens_window([])
+    assert opens_window([str(clip)])
+    assert not opens_window(["info"])
+    assert not opens_window(["--help"])
+    assert not opens_window([str(tmp_path / "gone.mp4")])
+    assert not opens_window(["info", str(clip)])
 
 
 @pytest.mark.parametrize(

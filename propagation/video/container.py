@@ -63,8 +63,12 @@ def open_container(path: Path) -> InputContainer:
     """
     check_plain_file(path)
     with media_boundary(path, "open it as a video"):
-        # An absolute name behind `file:` cannot be taken for a protocol, an option or a pattern.
-        container = av.open(f"file:{path.absolute()}", mode="r", options=_open_options(), metadata_errors="replace")
+        try:
+            # An absolute name behind `file:` cannot be taken for a protocol, an option or a pattern.
+            container = av.open(f"file:{path.absolute()}", mode="r", options=_open_options(), metadata_errors="replace")
+        except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError) as error:
+            # These three are all FFmpeg says of noise, of formats off the list above, and of a file cut in its header.
+            raise MediaError("is no video that can be read here, or is damaged", path=path) from error
     try:
         check_count(path, "streams", len(container.streams), LIMITS.streams)
         metadata_bytes = sum(len(key) + len(value) for key, value in container.metadata.items())

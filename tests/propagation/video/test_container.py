@@ -125,6 +125,8 @@ def test_what_is_no_clip(tmp_path: Path, what: str) -> None:
     with pytest.raises(expected) as caught:
         open_clip(path)
     assert str(path) in str(caught.value)
+    if what == "noise":
+        assert "no video that can be read here" in str(caught.value)
 
 
 def test_no_rights_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

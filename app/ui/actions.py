@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF
-
 from app.errors import EditError
 from app.project.commands import ClearStrokes, RemoveKey, SetMarks, SetPicture, SetSettings
 from app.project.plan import encode_picture
@@ -192,10 +190,6 @@ class Actions:
         colors = window.results.fresh_colors(project)
         return ExportDialog(project, window.files.export_stem(), window.files.export_folder(), colors,
                             window.wait_for_stages, window.device, window)
-
-    def zoom(self, factor: float, at: QPointF) -> None:
-        """Zooms at a place of the canvas."""
-        self._window.canvas.zoom_by(factor, at)
 
     def _show(self, dialog: ShortcutDialog) -> None:
         dialog.exec()

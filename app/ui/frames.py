@@ -35,10 +35,13 @@ Composer = Callable[[Any, Result], Rgb8]
 class FrameService(QObject):
     """Hands out frames of one clip; never blocks the caller. What is not there yet is announced by a signal."""
 
-    opened = Signal(object)
-    """ClipInfo of the clip that was opened."""
-    failed = Signal(object)
-    """The error of opening or reading, once per kind of trouble and frame."""
+    opened = Signal(int, object)
+    """Serial number and ClipInfo of the clip that was opened."""
+    failed = Signal(int, object)
+    """Serial number of the clip, and the error of opening it or of reading a frame.
+
+    Signals arrive late: what carries another number than `serial` is of a clip that was let go of.
+    """
     frame_ready = Signal(int)
     color_ready = Signal(int)
     thumbnail_ready = Signal(int, object)
@@ -80,6 +83,11 @@ class FrameService(QObject):
             self._thumbnails.clear()
             self._broken.clear()
             self._change.notify()
+
+    @property
+    def serial(self) -> int:
+        """Number of the clip that was asked for last."""
+        return self._clip_serial
 
     def want(self, index: int, direction: int = 1, *, color: bool = True) -> None:
         """Says which frame is looked at and where the view is going; `frame_ready` and `color_ready` follow."""
@@ -221,12 +229,12 @@ class FrameService(QObject):
         try:
             clip = open_clip(path)
         except Exception as error:  # noqa: BLE001  (whatever it is, the window words it)
-            self.failed.emit(error)
+            self.failed.emit(serial, error)
             return None
         with self._change:
             if serial == self._clip_serial:
                 self._count = clip.info.frame_count
-        self.opened.emit(clip.info)
+        self.opened.emit(serial, clip.info)
         return clip
 
     def _read(self, clip: Clip, index: int, serial: int) -> None:
@@ -235,7 +243,7 @@ class FrameService(QObject):
         except Exception as error:  # noqa: BLE001  (a clip that breaks in the middle is said, and the rest stays usable)
             with self._change:
                 self._broken.add(index)
-            self.failed.emit(error)
+            self.failed.emit(serial, error)
             return
         with self._change:
             if serial != self._clip_serial:
@@ -256,7 +264,7 @@ class FrameService(QObject):
         except Exception as error:  # noqa: BLE001  (see above)
             with self._change:
                 self._wants_color = False
-            self.failed.emit(error)
+            self.failed.emit(self._clip_serial, error)
             return
         with self._change:
             self._keep_color(index, result, picture)

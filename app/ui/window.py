@@ -326,7 +326,9 @@ class MainWindow(QMainWindow):
 
     # The clip and its frames.
 
-    def _clip_opened(self, info: ClipInfo) -> None:
+    def _clip_opened(self, serial: int, info: ClipInfo) -> None:
+        if serial != self.frames.serial:
+            return
         self.canvas.message = "Reading…"
         self.playback.set_clip(info)
         self.playback.set_range(self.session.project.range)
@@ -339,7 +341,9 @@ class MainWindow(QMainWindow):
         if info.problems:
             self.say(" ".join(info.problems))
 
-    def _reading_failed(self, error: Exception) -> None:
+    def _reading_failed(self, serial: int, error: Exception) -> None:
+        if serial != self.frames.serial:
+            return
         what, advice = messages.words_of(error)
         if self.playback.count:
             self.playback.stop()

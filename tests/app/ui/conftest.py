@@ -64,12 +64,15 @@ def settings(tmp_path: Path) -> QSettings:
 
 
 @pytest.fixture
-def window(qtbot, stages: FakeStages, settings: QSettings) -> Iterator[MainWindow]:
+def window(qtbot, patient: None, stages: FakeStages, settings: QSettings) -> Iterator[MainWindow]:
     """An empty window on the screen; after the test nothing of it may be left."""
     before = {thread.ident for thread in threading.enumerate()}
     made = make_window(stages.load, settings, "cpu")
     made.show()
     qtbot.waitExposed(made)
+    # Without a window manager nobody but us gives the window the keyboard.
+    made.activateWindow()
+    qtbot.waitUntil(made.isActiveWindow)
     yield made
     made.session.undo.history.mark_saved()
     made.close()

@@ -74,13 +74,21 @@ LIGHT = Theme(
 CHOICES = {"system": Qt.ColorScheme.Unknown, "dark": Qt.ColorScheme.Dark, "light": Qt.ColorScheme.Light}
 
 
+_chosen = "system"
+
+
 def current() -> Theme:
-    """The theme that the system, or the user's choice, asks for; dark where nobody says."""
+    """The theme that the user's choice, or else the system, asks for; dark where nobody says."""
+    if _chosen != "system":
+        # Not every platform lets a program change the hint below, so the choice itself is asked first.
+        return LIGHT if _chosen == "light" else DARK
     return LIGHT if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Light else DARK
 
 
 def choose(name: str) -> None:
     """Follows the system (`system`) or stays `dark` or `light`."""
+    global _chosen
+    _chosen = name if name in CHOICES else "system"
     QGuiApplication.styleHints().setColorScheme(CHOICES.get(name, Qt.ColorScheme.Unknown))
     apply(current())
 

@@ -316,6 +316,15 @@ def test_layers_can_be_faded(opened: MainWindow, mouse: Mouse, qtbot) -> None:
     assert abs(shown.red() - shown.blue()) <= 2
 
 
+def test_light_and_dark_can_be_chosen_whatever_the_system_says(opened: MainWindow) -> None:
+    shades = []
+    for name in ("light", "dark"):
+        opened.action(f"theme_{name}").trigger()
+        shades.append(opened.timeline.grab().toImage().pixelColor(2, 2).lightness())
+    opened.action("theme_system").trigger()
+    assert shades[0] > 180 and shades[1] < 80
+
+
 def test_guidance_is_made_once_a_frame_and_strokes_cost_only_fills(
     opened: MainWindow, mouse: Mouse, stages: FakeStages, qtbot
 ) -> None:

@@ -2,76 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.threads import run_parts
+from kernels.threads import get_threads, run_all, run_parts
+
+# numpy has no bfloat16 and numba no float16 arithmetic: 16-bit types travel as bits (see `kernels.vector`).
+_BITS = {torch.float16: torch.int16, torch.bfloat16: torch.uint16}
 
 
 def unavailable() -> str | None:
     """Why this backend cannot run here, or None."""
     try:
-        import kernels.cpu_lines  # noqa: F401
+        import kernels.cpu_planes  # noqa: F401
     except ImportError as error:
         return f"numba is not installed ({error})"
     return None
 
 
-def _units(tensor: Tensor, gates: Tensor) -> Any:
-    """(B, C, H, W) as numpy (B G, C / G, H, W), sharing memory."""
-    b, c, height, width = tensor.shape
-    g = gates.shape[1]
-    return tensor.detach().numpy().reshape(b * g, c // g, height, width)
+def _flat(tensor: Tensor) -> Any:
+    """The elements of a contiguous tensor as a flat numpy array, sharing memory."""
+    tensor = tensor.detach()
+    return tensor.view(_BITS.get(tensor.dtype, tensor.dtype)).numpy().reshape(-1)
 
 
-def _gate_units(gates: Tensor) -> Any:
-    return gates.detach().numpy().reshape(-1, *gates.shape[2:])
+def _shape(x: Tensor, gates: Tensor) -> tuple[Any, ...]:
+    """What the kernels take after the arrays: state type, channels of a unit, rows, columns."""
+    kind = np.empty(0, np.float64 if x.dtype == torch.float64 else np.float32)
+    return kind, x.shape[1] // gates.shape[1], x.shape[2], x.shape[3]
 
 
-def forward(x: Tensor, gates: Tensor, horizontal: bool, reverse: bool, norm: str, scanned: bool) -> Tensor:
-    """h for contiguous x (B, C, H, W) and contiguous gates (B, G, 3, H, W) or, horizontal and scanned, (B, G, 3, W, H)."""
-    from kernels import cpu_lines
-
-    h = torch.empty_like(x)
-    units = gates.shape[0] * gates.shape[1]
-    arguments: tuple[Any, ...] = (_units(x, gates), _gate_units(gates), _units(h, gates), reverse, cpu_lines.NORM_CODES[norm])
-    if horizontal:
-        run_parts(cpu_lines.forward_horizontal, (*arguments, scanned), units, x.numel())
-    else:
-        run_parts(cpu_lines.forward_vertical, arguments, units, x.numel())
-    return h
+def _parts(count: int) -> list[tuple[int, int]]:
+    """Ranges that cover 0..count, one a thread."""
+    parts = min(count, get_threads())
+    return [(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
 
 
-def backward(top: Tensor, x: Tensor, gates: Tensor, h: Tensor, horizontal: bool, reverse: bool, norm: str,
-             scanned: bool) -> tuple[Tensor, Tensor]:
-    """Gradients to x and to the raw gates."""
-    from kernels import cpu_lines
-
-    gx, gg = torch.empty_like(x), torch.empty_like(gates)
-    units = gates.shape[0] * gates.shape[1]
-    arguments: tuple[Any, ...] = (_units(top, gates), _units(x, gates), _gate_units(gates), _units(h, gates),
-                                  _units(gx, gates), _gate_units(gg), reverse, cpu_lines.NORM_CODES[norm])
-    if horizontal:
-        run_parts(cpu_lines.backward_horizontal, (*arguments, scanned), units, x.numel())
-    else:
-        run_parts(cpu_lines.backward_vertical, arguments, units, x.numel())
-    return gx, gg
+def _shares(units: int, channels: int, directions: int) -> list[tuple[int, int, int, int]]:
+    """Ranges of units and of their channels for one of several directions that run side by side."""
+    if units == 1 and directions == 1:
+        return [(0, 1, *part) for part in _parts(channels)]
+    return [(*part, 0, channels) for part in _parts(units)]
 
 
-def adjoint(u: Tensor, gates: Tensor, horizontal: bool, reverse: bool, norm: str, scanned: bool) -> Tensor:
-    """The exact transpose of the scan applied to u: the gradient to x, which needs neither x nor h."""
-    from kernels import cpu_lines
+def forward(x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str,
+            scanned: bool) -> list[Tensor]:
+    """h (B, C, H, W) of every way (horizontal, reverse) with its gates; x and gates contiguous."""
+    from kernels import cpu_lines, cpu_planes
 
-    out = torch.empty_like(u)
-    units = gates.shape[0] * gates.shape[1]
-    nothing = np.empty((0,) * 4, out.numpy().dtype)
-    arguments: tuple[Any, ...] = (_units(u, gates), nothing, _gate_units(gates), nothing, _units(out, gates), nothing,
-                                  reverse, cpu_lines.NORM_CODES[norm])
-    if horizontal:
-        run_parts(cpu_lines.backward_horizontal, (*arguments, scanned), units, u.numel())
-    else:
-        run_parts(cpu_lines.backward_vertical, arguments, units, u.numel())
+    outs, calls = [], []
+    for g, (horizontal, reverse) in zip(gates, ways, strict=True):
+        h = torch.empty_like(x)
+        shape = _shape(x, g)
+        arguments = (_flat(x), _flat(g), _flat(h), *shape, reverse, cpu_lines.LEAST[norm])
+        for share in _shares(g.shape[0] * g.shape[1], shape[1], len(gates)):
+            if horizontal:
+                calls.append((cpu_planes.forward_horizontal, (*arguments, scanned, *share)))
+            else:
+                calls.append((cpu_planes.forward_vertical, (*arguments, *share)))
+        outs.append(h)
+    run_all(calls, x.numel() * len(outs))
+    return outs
+
+
+def backward(tops: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], hs: Sequence[Tensor],
+             ways: Sequence[tuple[bool, bool]], norm: str, scanned: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """Of every way, the gradients to x and to the raw gates."""
+    from kernels import cpu_lines, cpu_planes
+
+    gxs, ggs, calls = [], [], []
+    for top, g, h, (horizontal, reverse) in zip(tops, gates, hs, ways, strict=True):
+        gx, gg = torch.empty_like(x), torch.empty_like(g)
+        arguments = (_flat(top), _flat(x), _flat(g), _flat(h), _flat(gx), _flat(gg), *_shape(x, g), reverse,
+                     cpu_lines.LEAST[norm])
+        for part in _parts(g.shape[0] * g.shape[1]):
+            if horizontal:
+                calls.append((cpu_planes.backward_horizontal, (*arguments, scanned, *part)))
+            else:
+                calls.append((cpu_planes.backward_vertical, (*arguments, *part)))
+        gxs.append(gx)
+        ggs.append(gg)
+    run_all(calls, x.numel() * len(gxs))
+    return gxs, ggs
+
+
+def adjoint(tops: Sequence[Tensor], gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str,
+            scanned: bool) -> list[Tensor]:
+    """Of every way, the transpose applied to its top: the gradient to x, which needs neither x nor h."""
+    from kernels import cpu_lines, cpu_planes
+
+    outs, calls = [], []
+    for top, g, (horizontal, reverse) in zip(tops, gates, ways, strict=True):
+        out = torch.empty_like(top)
+        shape = _shape(top, g)
+        arguments = (_flat(top), _flat(g), _flat(out), *shape, reverse, cpu_lines.LEAST[norm])
+        for share in _shares(g.shape[0] * g.shape[1], shape[1], len(gates)):
+            if horizontal:
+                calls.append((cpu_planes.adjoint_horizontal, (*arguments, scanned, *share)))
+            else:
+                calls.append((cpu_planes.adjoint_vertical, (*arguments, *share)))
+        outs.append(out)
+    run_all(calls, sum(out.numel() for out in outs))
+    return outs
+
+
+def merge(hs: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """Sum over the four scans of weight times h; weights (B, S, 4, H, W), channel c reads set c // (C / S)."""
+    from kernels import cpu_merge
+
+    out = torch.empty_like(hs[0])
+    arguments = (*map(_flat, hs), _flat(weights), _flat(out), *_merge_shape(out, weights))
+    run_parts(cpu_merge.merge, arguments, weights.shape[0] * weights.shape[1] * out.shape[2], out.numel())
     return out
+
+
+def split(top: Tensor, hs: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Gradients of `merge` to the four scans and to the weights."""
+    from kernels import cpu_merge
+
+    tops, gw = [torch.empty_like(h) for h in hs], torch.empty_like(weights)
+    arguments = (_flat(top), *map(_flat, hs), _flat(weights), *map(_flat, tops), _flat(gw), *_merge_shape(top, weights))
+    run_parts(cpu_merge.split, arguments, weights.shape[0] * weights.shape[1] * top.shape[2], top.numel())
+    return tops, gw
+
+
+def _merge_shape(h: Tensor, weights: Tensor) -> tuple[int, int, int]:
+    """Channels of a set of merge weights, columns, rows."""
+    return h.shape[1] // weights.shape[1], h.shape[3], h.shape[2]

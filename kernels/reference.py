@@ -6,6 +6,8 @@ torch's autograd makes of the loop.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -53,26 +55,53 @@ def unavailable() -> str | None:
     return None
 
 
-def forward(x: Tensor, gates: Tensor, horizontal: bool, reverse: bool, norm: str, scanned: bool) -> Tensor:
-    """The backend contract's forward: h (B, C, H, W)."""
+def _one(x: Tensor, gates: Tensor, way: tuple[bool, bool], norm: str, scanned: bool) -> Tensor:
+    """h of one way (horizontal, reverse). 16-bit storage is computed in float32 and rounded at the end."""
+    horizontal, reverse = way
+    state = torch.promote_types(x.dtype, torch.float32)
+    x, gates, storage = x.to(state), gates.to(state), x.dtype
     if not horizontal:
-        return scan_lines(x, gates, reverse, norm)
+        return scan_lines(x, gates, reverse, norm).to(storage)
     lines = gates if scanned else gates.transpose(-1, -2)
-    return scan_lines(x.transpose(-1, -2), lines, reverse, norm).transpose(-1, -2)
+    return scan_lines(x.transpose(-1, -2), lines, reverse, norm).transpose(-1, -2).to(storage)
 
 
-def backward(top: Tensor, x: Tensor, gates: Tensor, h: Tensor, horizontal: bool, reverse: bool, norm: str,
-             scanned: bool) -> tuple[Tensor, Tensor]:
-    """Gradients to x and to the raw gates, by autograd through the loop."""
+def forward(x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str,
+            scanned: bool) -> list[Tensor]:
+    """h (B, C, H, W) of every way with its gates."""
+    return [_one(x, g, way, norm, scanned) for g, way in zip(gates, ways, strict=True)]
+
+
+def backward(tops: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], hs: Sequence[Tensor],
+             ways: Sequence[tuple[bool, bool]], norm: str, scanned: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """Of every way, the gradients to x and to the raw gates, by autograd through the loop."""
+    gxs, ggs = [], []
+    for top, g, way in zip(tops, gates, ways, strict=True):
+        with torch.enable_grad():
+            leaves = x.detach().requires_grad_(), g.detach().requires_grad_()
+            gx, gg = torch.autograd.grad(_one(*leaves, way, norm, scanned), leaves, top, allow_unused=True)
+        gxs.append(gx)
+        ggs.append(torch.zeros_like(g) if gg is None else gg)  # a scan of one line reads no gate
+    return gxs, ggs
+
+
+def adjoint(tops: Sequence[Tensor], gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str,
+            scanned: bool) -> list[Tensor]:
+    """Of every way, the transpose of the scan applied to its top."""
+    return [backward([top], torch.zeros_like(top), [g], [top], [way], norm, scanned)[0][0]
+            for top, g, way in zip(tops, gates, ways, strict=True)]
+
+
+def merge(hs: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """Sum over the four scans of weight times h; weights (B, S, 4, H, W), channel c reads set c // (C / S)."""
+    spread = weights.repeat_interleave(hs[0].shape[1] // weights.shape[1], 1)  # B, C, 4, H, W
+    return torch.stack([h * spread[:, :, i] for i, h in enumerate(hs)]).sum(0)
+
+
+def split(top: Tensor, hs: Sequence[Tensor], weights: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Gradients of `merge` to the four scans and to the weights."""
     with torch.enable_grad():
-        x, gates = x.detach().requires_grad_(), gates.detach().requires_grad_()
-        out = forward(x, gates, horizontal, reverse, norm, scanned)
-        gx, gg = torch.autograd.grad(out, (x, gates), top, allow_unused=True)
-    return gx, torch.zeros_like(gates) if gg is None else gg
-
-
-def adjoint(u: Tensor, gates: Tensor, horizontal: bool, reverse: bool, norm: str, scanned: bool) -> Tensor:
-    """The transpose of the scan applied to u."""
-    with torch.no_grad():
-        zero = torch.zeros_like(u)
-    return backward(u, zero, gates, zero, horizontal, reverse, norm, scanned)[0]
+        leaves = [h.detach().requires_grad_() for h in hs]
+        w = weights.detach().requires_grad_()
+        *tops, gw = torch.autograd.grad(merge(leaves, w), [*leaves, w], top)
+    return tops, gw

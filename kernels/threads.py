@@ -1,13 +1,13 @@
 """A small thread pool for numba kernels that release the GIL, and the one number that bounds it.
 
-Threads, not numba's `parallel`: units are independent, results do not depend on the thread count, concurrent calls from
+Threads, not numba's `parallel`: parts are independent, results do not depend on the thread count, concurrent calls from
 several Python threads are safe (numba's workqueue layer aborts the process then), and torch's own pool is left alone.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -41,18 +41,39 @@ def get_threads() -> int:
 
 
 def run_parts(kernel: Callable[..., None], arguments: tuple[Any, ...], units: int, elements: int) -> None:
-    """Calls kernel(*arguments, first, last) so that 0 <= first < last <= units is covered once, split over the threads."""
-    threads = get_threads()
-    parts = min(threads, units) if elements >= _SMALL else 1
-    if parts <= 1:
-        kernel(*arguments, 0, units)
-        return
+    """Calls kernel(*arguments, first, last) so that 0 .. units is covered once, split over the threads."""
+    parts = min(get_threads(), units) if elements >= _SMALL else 1
     bounds = [units * i // parts for i in range(parts + 1)]
+    run_all([(kernel, (*arguments, bounds[i], bounds[i + 1])) for i in range(parts)], elements)
+
+
+def run_all(calls: Sequence[tuple[Callable[..., None], tuple[Any, ...]]], elements: int) -> None:
+    """Runs independent calls (function, arguments), each once, the threads taking the next one as they get free.
+
+    The calling thread works too. With few `elements` in all it works alone.
+    """
+    threads = min(get_threads(), len(calls)) if elements >= _SMALL else 1
+    if threads <= 1:
+        for function, arguments in calls:
+            function(*arguments)
+        return
+    waiting = iter(calls)
+
+    def work() -> None:
+        while True:
+            with turn:
+                call = next(waiting, None)
+            if call is None:
+                return
+            call[0](*call[1])
+
+    turn = threading.Lock()
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="kernel")
-        jobs = [_pool.submit(kernel, *arguments, bounds[i], bounds[i + 1]) for i in range(1, parts)]
-    kernel(*arguments, bounds[0], bounds[1])
+            _pool = ThreadPoolExecutor(max(1, get_threads() - 1), thread_name_prefix="kernel")
+        jobs = [_pool.submit(work) for _ in range(threads - 1)]
+    work()
     for job in jobs:
-        job.result()
+        if not job.cancel():  # one that has not begun has nothing left to do
+            job.result()

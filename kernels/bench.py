@@ -1,0 +1,268 @@
+"""Measures the scans beside memory streams and torch loops: everything in one run, contestants taking turns.
+
+Every contestant allocates its own outputs, as an operator of torch does; the streams too, so all pay for fresh pages.
+A time is the fastest of all turns. A variant whose values or gradients differ from the torch loop's gets no time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kernels.scan import DIRECTIONS, Direction, Layout, line_scan, scan4
+from kernels.threads import get_threads, run_parts
+
+SIZES = ((32, 256, 512), (32, 480, 854))  # planes with gates of their own, rows, columns
+INTERACTIVE = (3, 480, 854)  # channels under one set of gates a direction
+TOLERANCE = 1e-4  # relative L2 error that still earns a time
+FORWARD_FLOOR, BACKWARD_FLOOR, IMAGE_FLOOR = 0.6, 0.5, 0.25  # of the stream's speed
+LOOP_FLOOR, NORM_FLOOR, INTERACTIVE_FLOOR = 8.0, 1.3, 0.25
+_TURNS, _LOOP_TURNS = 15, 3
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant: its time, or None and the relative error that forbids one."""
+
+    size: tuple[int, int, int]
+    direction: str
+    variant: str
+    ms: float | None
+    stream_ms: float
+    loop_ms: float
+    floor: float
+    error: float
+
+    @property
+    def of_stream(self) -> float | None:
+        """Speed as a share of the stream's."""
+        return None if self.ms is None else self.stream_ms / self.ms
+
+    @property
+    def times_loop(self) -> float | None:
+        """Speed as a multiple of the torch loop's."""
+        return None if self.ms is None else self.loop_ms / self.ms
+
+
+@dataclass(frozen=True)
+class KernelTable:
+    """What `run` measured; `machine` is a line that names it."""
+
+    machine: str
+    threads: int
+    rows: tuple[Row, ...]
+    interactive_ms: float | None
+    yardstick_ms: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain types."""
+        rows = [asdict(r) | {"of_stream": r.of_stream, "times_loop": r.times_loop} for r in self.rows]
+        return asdict(self) | {"rows": rows, "normalisation": self.normalisation()}
+
+    def normalisation(self) -> dict[str, float]:
+        """Size and direction -> time of normalising and scanning over that of scanning alone."""
+        found = {(r.size, r.direction, r.variant): r.ms for r in self.rows}
+        ratios = {}
+        for (size, direction, variant), alone in found.items():
+            both = found.get((size, direction, "forward, normalised"))
+            if variant == "forward" and alone and both:
+                ratios[f"{_title(size)} {direction}"] = both / alone
+        return ratios
+
+    def markdown(self) -> str:
+        """The tables of the README."""
+        lines = [self.machine + f"; {self.threads} threads", ""]
+        lines += ["| size | direction | variant | ms | of the stream | times the torch loop |", "| --- " * 6 + "|"]
+        for r in self.rows:
+            if r.ms is None:
+                cells = f"wrong by {r.error:.1e} | - | -"
+            else:
+                floor = f" (floor {r.floor:.0%})"
+                cells = f"{r.ms:.2f} | {r.of_stream:.0%}{floor} | {r.times_loop:.0f}"
+            lines.append(f"| {_title(r.size)} | {r.direction} | {r.variant} | {cells} |")
+        ratios = self.normalisation().values()
+        if ratios:
+            spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+            lines += ["", f"Normalise and scan over scan alone: {spread} (floor {NORM_FLOOR})"]
+        if self.interactive_ms is not None:
+            text = f"{INTERACTIVE[0]} channels, {INTERACTIVE[2]}x{INTERACTIVE[1]}, shared gates, four directions merged"
+            lines.append(f"{text}: {self.interactive_ms:.2f} ms")
+            if self.yardstick_ms:
+                share = self.interactive_ms / self.yardstick_ms
+                lines[-1] += f", {share:.2f} of one DIS call of {self.yardstick_ms:.1f} ms (floor {INTERACTIVE_FLOOR})"
+        return "\n".join(lines)
+
+
+def run(machine: str = "", yardstick: Callable[[], float] | None = None, progress: Progress | None = None,
+        sizes: Sequence[tuple[int, int, int]] = SIZES, interactive: tuple[int, int, int] = INTERACTIVE,
+        turns: int = _TURNS) -> KernelTable:
+    """Measures every size in every direction, and the interactive case beside `yardstick` (which returns ms)."""
+    rows: list[Row] = []
+    steps = [(size, direction) for size in sizes for direction in DIRECTIONS]
+    for done, (size, direction) in enumerate(steps):
+        if progress is not None:
+            progress(done, len(steps) + 1, f"{_title(size)} {direction}")
+        rows += _measure(size, direction, turns)
+    if progress is not None:
+        progress(len(steps), len(steps) + 1, "interactive")
+    times = _interactive(interactive, yardstick, turns)
+    return KernelTable(machine, get_threads(), tuple(rows), *times)
+
+
+def torch_loop(x: Tensor, weights: Tensor, direction: Direction) -> Tensor:
+    """The scan as torch alone does it best: what does not depend on h hoisted, lines outermost, `unbind`, `addcmul`.
+
+    weights (B, C, 3, ..) are normalised and in the order of the scan.
+    """
+    axis = 3 if direction in ("left_to_right", "right_to_left") else 2
+    first, _, third = weights.unbind(2)
+    inside = torch.ones(weights.shape[-1], dtype=x.dtype)
+    first = first * torch.cat([inside[:1] * 0, inside[1:]])
+    third = third * torch.cat([inside[:-1], inside[:1] * 0])
+    middle = weights.unbind(2)[1]
+    own = (1 - first - middle - third) * x.movedim(axis, 2)
+    lines = list(zip(x.unbind(axis), own.unbind(2), first.unbind(2), middle.unbind(2), third.unbind(2), strict=True))
+    if direction in ("right_to_left", "bottom_to_top"):
+        lines.reverse()
+    h = lines[0][0]
+    out = [h]
+    for _, own_line, p1, p2, p3 in lines[1:]:
+        wide = F.pad(h, (1, 1))
+        h = torch.addcmul(own_line, p1, wide[..., :-2]).addcmul(p2, h).addcmul(p3, wide[..., 2:])
+        out.append(h)
+    if direction in ("right_to_left", "bottom_to_top"):
+        out.reverse()
+    return torch.stack(out, axis)
+
+
+def _measure(size: tuple[int, int, int], direction: Direction, turns: int) -> list[Row]:
+    """All variants of one size and direction."""
+    generator = torch.Generator().manual_seed(0)
+    channels, height, width = size
+    horizontal = direction in ("left_to_right", "right_to_left")
+    x = torch.randn(1, channels, height, width, generator=generator).requires_grad_()
+    top = torch.randn(x.shape, generator=generator)
+    raw = torch.randn(1, channels, 3, *((width, height) if horizontal else (height, width)), generator=generator)
+    weights = (raw / raw.abs().sum(2, keepdim=True).clamp(min=1.0)).requires_grad_()
+    image = weights.detach().transpose(-1, -2).contiguous().requires_grad_() if horizontal else weights
+
+    def scan(gates: Tensor, norm: Any = "none", layout: Layout = "scanned") -> Callable[[], Tensor]:
+        return lambda: line_scan(x, gates, direction, norm=norm, layout=layout)
+
+    forwards = {"forward": scan(weights), "forward, normalised": scan(raw.detach(), "max1")}
+    if horizontal:
+        forwards["forward, plain NCHW gates"] = scan(image, "none", "image")
+    expected = torch_loop(x, weights, direction)
+    wanted = _retained(expected, (x, weights), top)
+    errors = {name: _error(call(), expected) for name, call in forwards.items()}
+    backwards = {}
+    for name, gates in (("backward", weights), ("backward, plain NCHW gates", image)):
+        if name == "backward" or horizontal:
+            backwards[name], errors[name] = _backward(forwards[name.replace("back", "for")], x, gates, top, wanted)
+    times = _fastest({**_streams(x.detach()), **forwards, **backwards}, turns)
+    loops: dict[str, Callable[[], object]] = {
+        "forward": torch.no_grad()(lambda: torch_loop(x, weights, direction)),
+        "backward": lambda: _retained(expected, (x, weights), top),
+    }
+    loop_times = _fastest(loops, min(turns, _LOOP_TURNS))
+    rows = []
+    for name in errors:
+        forward = name.startswith("forward")
+        floor = IMAGE_FLOOR if "plain" in name else FORWARD_FLOOR if forward else BACKWARD_FLOOR
+        stream = times["4 reads, 1 write" if forward else "6 reads, 4 writes"]
+        ms = times[name] if errors[name] < TOLERANCE else None
+        loop = loop_times["forward" if forward else "backward"]
+        rows.append(Row(size, direction, name, ms, stream, loop, floor, errors[name]))
+    return rows
+
+
+def _retained(out: Tensor, leaves: tuple[Tensor, ...], top: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(out, leaves, top, retain_graph=True)
+
+
+def _backward(forward: Callable[[], Tensor], x: Tensor, gates: Tensor, top: Tensor,
+              wanted: tuple[Tensor, ...]) -> tuple[Callable[[], object], float]:
+    """A call that runs one backward scan, and its error."""
+    h = forward()
+    gx, gg = _retained(h, (x, gates), top)
+    if gg.shape != wanted[1].shape:
+        gg = gg.transpose(-1, -2)
+    return lambda: _retained(h, (x, gates), top), max(_error(gx, wanted[0]), _error(gg, wanted[1]))
+
+
+def _streams(x: Tensor) -> dict[str, Callable[[], object]]:
+    """Loops over as many arrays of the size of x as a scan reads and writes, on as many threads."""
+    from kernels import cpu_streams
+    from kernels.vector import TILE
+
+    reads = [x.clone().numpy().reshape(-1) for _ in range(6)]
+    parts = x.numel() // TILE
+
+    def stream(kernel: Callable[..., None], inputs: int, outputs: int) -> Callable[[], object]:
+        def call() -> None:
+            outs = [torch.empty_like(x).numpy().reshape(-1) for _ in range(outputs)]
+            run_parts(kernel, (*reads[:inputs], *outs), parts, x.numel())
+
+        return call
+
+    return {"4 reads, 1 write": stream(cpu_streams.read4_write1, 4, 1),
+            "6 reads, 4 writes": stream(cpu_streams.read6_write4, 6, 4)}
+
+
+def _interactive(size: tuple[int, int, int], yardstick: Callable[[], float] | None,
+                 turns: int) -> tuple[float | None, float | None]:
+    """Fastest times in ms of four merged scans under shared gates (None if wrong), and of the yardstick."""
+    generator = torch.Generator().manual_seed(1)
+    channels, height, width = size
+    x = torch.rand(1, channels, height, width, generator=generator)
+    shapes = [(width, height)] * 2 + [(height, width)] * 2
+    gates = [torch.rand(1, 4, *shape, generator=generator).softmax(1)[:, None, :3].contiguous() for shape in shapes]
+    merges = torch.rand(1, 1, 4, height, width, generator=generator).softmax(2)
+
+    def call() -> Tensor:
+        return scan4(x, gates, merge="sum", weights=merges, norm="none", layout="scanned")
+
+    loops = [torch_loop(x, g.expand(-1, channels, -1, -1, -1), d) for g, d in zip(gates, DIRECTIONS, strict=True)]
+    expected = (torch.stack(loops, 2) * merges).sum(2)
+    right = _error(call(), expected) < TOLERANCE
+    ours, theirs = [], []
+    for _ in range(turns):
+        ours.append(_ms(call))
+        if yardstick is not None:
+            theirs.append(yardstick())
+    return min(ours) if right else None, min(theirs) if theirs else None
+
+
+def _fastest(calls: dict[str, Callable[[], object]], turns: int) -> dict[str, float]:
+    """Fastest time in ms of every call, the calls taking turns, after one turn that warms up."""
+    best = dict.fromkeys(calls, float("inf"))
+    for turn in range(turns + 1):
+        for name, call in calls.items():
+            ms = _ms(call)
+            if turn > 0:
+                best[name] = min(best[name], ms)
+    return best
+
+
+def _ms(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - start)
+
+
+def _error(got: Tensor, wanted: Tensor) -> float:
+    """Relative L2 error."""
+    got, wanted = got.detach(), wanted.detach()
+    return float((got - wanted).norm() / wanted.norm())
+
+
+def _title(size: tuple[int, int, int]) -> str:
+    return "x".join(map(str, size))

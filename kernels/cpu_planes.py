@@ -1,0 +1,289 @@
+"""Numba kernels for whole planes: forward, backward and adjoint scans along either axis, normalisation fused.
+
+A unit is one set of gates and the `channels` planes under it: x, h and their gradients are (units, channels, rows,
+columns), gates (units, 3, rows, columns), all flat. Vertical scans read image rows as lines. Horizontal scans take
+strips of `STRIP` columns, transposed in registers into scratch that stays in the cache; their gates lie in the order of
+the scan, (units, 3, columns, rows), and are read in place ("scanned"), or in image order and are transposed as well.
+
+16-bit storage is computed in float32 and rounded once, when stored: the state that a scan carries is never rounded, nor
+is the gradient that it carries back. `kind` is an empty array of the state's type. Every function works on units
+first <= u < last, releases the GIL and allocates its own scratch: calls may run at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from kernels.cpu_lines import (
+    PAD,
+    STRIP,
+    adjoint_line,
+    ask_for_strip,
+    back_line,
+    back_shared_line,
+    copy_line,
+    first_line,
+    gate_gradient_line,
+    line_pitch,
+    load_strip,
+    options,
+    step_line,
+    store_strip,
+    weights_line,
+    zero_line,
+)
+
+_kernel: Any = dict(options, cache=True)
+
+
+@njit(**_kernel)
+def forward_vertical(x, gates, h, kind, channels, rows, columns, reverse, least, first, last, low, high):
+    """Top to bottom, or bottom to top if `reverse`; channels low <= r < high of the units."""
+    area, pitch = rows * columns, line_pitch(columns)
+    p = np.zeros(3 * pitch, kind.dtype)
+    state = np.zeros(2 * channels * pitch, kind.dtype)
+    for u in range(first, last):
+        for step in range(rows):
+            t = rows - 1 - step if reverse else step
+            g_at = 3 * u * area + t * columns
+            if channels > 1 and step > 0:
+                weights_line(gates, g_at, area, least, p, PAD, pitch, columns)
+            for r in range(low, high):
+                at = (u * channels + r) * area + t * columns
+                new = (2 * r + t % 2) * pitch + PAD
+                old = (2 * r + (t + 1) % 2) * pitch + PAD
+                if step == 0:
+                    copy_line(x, at, state, new, columns)
+                    copy_line(x, at, h, at, columns)
+                elif channels > 1:
+                    step_line(x, at, p, PAD, pitch, 0.0, state, old, new, h, at, columns)
+                else:
+                    step_line(x, at, gates, g_at, area, least, state, old, new, h, at, columns)
+
+
+@njit(**_kernel)
+def forward_horizontal(x, gates, h, kind, channels, rows, columns, reverse, least, scanned, first, last, low, high):
+    """Left to right, or right to left if `reverse`; channels low <= r < high of the units."""
+    area, pitch = rows * columns, line_pitch(rows)
+    far = STRIP * pitch
+    in_place = scanned and channels == 1
+    p = np.zeros(1 if in_place else 3 * far, kind.dtype)
+    strip = np.zeros(far, kind.dtype)
+    state = np.zeros(2 * channels * pitch, kind.dtype)
+    count = (columns + STRIP - 1) // STRIP
+    for u in range(first, last):
+        for n in range(count):
+            column = (count - 1 - n if reverse else n) * STRIP
+            following = column - STRIP if reverse else column + STRIP
+            width = min(STRIP, columns - column)
+            g_at = 3 * u * area + column * rows
+            if not in_place:
+                _strip_weights(gates, g_at, 3 * u * area, scanned, rows, columns, column, width, least, p, pitch, far)
+            for r in range(low, high):
+                at = (u * channels + r) * area
+                load_strip(x, at, rows, columns, column, width, strip, PAD, pitch)
+                for step in range(width):
+                    k = width - 1 - step if reverse else step
+                    here = k * pitch + PAD
+                    new = (2 * r + (column + k) % 2) * pitch + PAD
+                    old = (2 * r + (column + k + 1) % 2) * pitch + PAD
+                    if 0 <= following < columns:
+                        ask_for_strip(x, at, rows, columns, following, step, width)
+                    if n == 0 and step == 0:
+                        copy_line(strip, here, state, new, rows)
+                    elif in_place:
+                        step_line(strip, here, gates, g_at + k * rows, area, least, state, old, new, strip, here, rows)
+                    else:
+                        step_line(strip, here, p, here, far, 0.0, state, old, new, strip, here, rows)
+                store_strip(strip, PAD, pitch, h, at, rows, columns, column, width)
+
+
+@njit(**options)
+def _strip_weights(gates, g_at, plane_at, scanned, rows, columns, column, width, least, p, pitch, far):
+    """Normalised weights of a strip, in scratch lines `pitch` apart and gates `far` apart."""
+    area = rows * columns
+    if not scanned:
+        for j in range(3):
+            load_strip(gates, plane_at + j * area, rows, columns, column, width, p, j * far + PAD, pitch)
+    for k in range(width):
+        here = k * pitch + PAD
+        if scanned:
+            weights_line(gates, g_at + k * rows, area, least, p, here, far, rows)
+        else:
+            weights_line(p, here, far, least, p, here, far, rows)
+
+
+@njit(**_kernel)
+def backward_vertical(top, x, gates, h, gx, gg, kind, channels, rows, columns, reverse, least, first, last):
+    """Gradients to x and raw gates of `forward_vertical`."""
+    area, pitch = rows * columns, line_pitch(columns)
+    p = np.zeros(3 * pitch, kind.dtype)
+    d = np.zeros(3 * pitch, kind.dtype)
+    q = np.zeros(6 * channels * pitch, kind.dtype)
+    before = np.zeros(pitch, kind.dtype)
+    shared = channels > 1
+    for u in range(first, last):
+        q[:] = 0
+        for step in range(rows):
+            t = step if reverse else rows - 1 - step
+            start = step == rows - 1
+            g_at = 3 * u * area + t * columns
+            if start:
+                for j in range(3):
+                    zero_line(gg, g_at + j * area, columns)
+            elif shared:
+                weights_line(gates, g_at, area, least, p, PAD, pitch, columns)
+                d[:] = 0
+            for r in range(channels):
+                at = (u * channels + r) * area + t * columns
+                new = (2 * r + t % 2) * 3 * pitch + PAD
+                old = (2 * r + (t + 1) % 2) * 3 * pitch + PAD
+                if start:
+                    first_line(top, at, q, old, pitch, gx, at, columns)
+                    continue
+                copy_line(h, at + columns if reverse else at - columns, before, PAD, columns)
+                if shared:
+                    back_shared_line(top, at, p, PAD, pitch, q, old, new, pitch, gx, at, x, at, before, PAD, d, PAD,
+                                     columns)
+                else:
+                    back_line(top, at, gates, g_at, area, least, q, old, new, pitch, gx, at, x, at, before, PAD,
+                              gg, g_at, area, columns)
+            if shared and not start:
+                gate_gradient_line(gates, g_at, area, least, d, PAD, pitch, gg, g_at, area, columns)
+
+
+@njit(**_kernel)
+def backward_horizontal(top, x, gates, h, gx, gg, kind, channels, rows, columns, reverse, least, scanned, first, last):
+    """Gradients to x and raw gates of `forward_horizontal`; gg has the gates' layout."""
+    area, pitch = rows * columns, line_pitch(rows)
+    far = STRIP * pitch
+    in_place = scanned and channels == 1
+    p = np.zeros(1 if in_place else 3 * far, kind.dtype)
+    d = np.zeros(1 if in_place else 3 * far, kind.dtype)
+    raw = np.zeros(1 if scanned or least == 0.0 else 3 * far, kind.dtype)
+    q = np.zeros(6 * channels * pitch, kind.dtype)
+    tops = np.zeros(far, kind.dtype)
+    xs = np.zeros(far, kind.dtype)
+    hs = np.zeros(far + pitch, kind.dtype)  # one line more: the hidden line that the strip's first step read
+    count = (columns + STRIP - 1) // STRIP
+    for u in range(first, last):
+        q[:] = 0
+        for n in range(count):
+            column = (n if reverse else count - 1 - n) * STRIP
+            following = column + STRIP if reverse else column - STRIP
+            width = min(STRIP, columns - column)
+            outside = column + width if reverse else column - 1
+            g_at = 3 * u * area + column * rows
+            if not in_place:
+                _strip_weights(gates, g_at, 3 * u * area, scanned, rows, columns, column, width, least, p, pitch, far)
+                d[:] = 0
+            for r in range(channels):
+                at = (u * channels + r) * area
+                load_strip(top, at, rows, columns, column, width, tops, PAD, pitch)
+                load_strip(x, at, rows, columns, column, width, xs, PAD, pitch)
+                load_strip(h, at, rows, columns, column, width, hs, PAD, pitch)
+                if 0 <= outside < columns:
+                    load_strip(h, at, rows, columns, outside, 1, hs, far + PAD, pitch)
+                for step in range(width):
+                    k = step if reverse else width - 1 - step
+                    t = column + k
+                    here = k * pitch + PAD
+                    new = (2 * r + t % 2) * 3 * pitch + PAD
+                    old = (2 * r + (t + 1) % 2) * 3 * pitch + PAD
+                    before = far + PAD if step == width - 1 else here + pitch if reverse else here - pitch
+                    if 0 <= following < columns:
+                        ask_for_strip(top, at, rows, columns, following, step, width)
+                        ask_for_strip(x, at, rows, columns, following, step, width)
+                        ask_for_strip(h, at, rows, columns, following, step, width)
+                    if n == count - 1 and step == width - 1:
+                        first_line(tops, here, q, old, pitch, tops, here, rows)
+                        if in_place:
+                            for j in range(3):
+                                zero_line(gg, g_at + k * rows + j * area, rows)
+                    elif in_place:
+                        back_line(tops, here, gates, g_at + k * rows, area, least, q, old, new, pitch, tops, here,
+                                  xs, here, hs, before, gg, g_at + k * rows, area, rows)
+                    else:
+                        back_shared_line(tops, here, p, here, far, q, old, new, pitch, tops, here, xs, here, hs, before,
+                                         d, here, rows)
+                store_strip(tops, PAD, pitch, gx, at, rows, columns, column, width)
+            if not in_place:
+                _store_gate_gradient(gates, gg, g_at, 3 * u * area, scanned, rows, columns, column, width, least, raw,
+                                     d, pitch, far)
+
+
+@njit(**options)
+def _store_gate_gradient(gates, gg, g_at, plane_at, scanned, rows, columns, column, width, least, raw, d, pitch, far):
+    """A strip's summed gradient of the weights to the gradient of raw gates, in the gates' layout."""
+    area = rows * columns
+    if scanned:
+        for k in range(width):
+            line = g_at + k * rows
+            gate_gradient_line(gates, line, area, least, d, k * pitch + PAD, far, gg, line, area, rows)
+        return
+    if least > 0.0:
+        for j in range(3):
+            load_strip(gates, plane_at + j * area, rows, columns, column, width, raw, j * far + PAD, pitch)
+        for k in range(width):
+            here = k * pitch + PAD
+            gate_gradient_line(raw, here, far, least, d, here, far, d, here, far, rows)
+    for j in range(3):
+        store_strip(d, j * far + PAD, pitch, gg, plane_at + j * area, rows, columns, column, width)
+
+
+@njit(**_kernel)
+def adjoint_vertical(top, gates, out, kind, channels, rows, columns, reverse, least, first, last, low, high):
+    """The transpose of `forward_vertical` for these gates."""
+    area, pitch = rows * columns, line_pitch(columns)
+    q = np.zeros(6 * channels * pitch, kind.dtype)
+    for u in range(first, last):
+        q[:] = 0
+        for step in range(rows):
+            t = step if reverse else rows - 1 - step
+            g_at = 3 * u * area + t * columns
+            for r in range(low, high):
+                at = (u * channels + r) * area + t * columns
+                new = (2 * r + t % 2) * 3 * pitch + PAD
+                old = (2 * r + (t + 1) % 2) * 3 * pitch + PAD
+                if step == rows - 1:
+                    first_line(top, at, q, old, pitch, out, at, columns)
+                else:
+                    adjoint_line(top, at, gates, g_at, area, least, q, old, new, pitch, out, at, columns)
+
+
+@njit(**_kernel)
+def adjoint_horizontal(top, gates, out, kind, channels, rows, columns, reverse, least, scanned, first, last, low, high):
+    """The transpose of `forward_horizontal` for these gates."""
+    area, pitch = rows * columns, line_pitch(rows)
+    far = STRIP * pitch
+    p = np.zeros(1 if scanned else 3 * far, kind.dtype)
+    q = np.zeros(6 * channels * pitch, kind.dtype)
+    strip = np.zeros(far, kind.dtype)
+    count = (columns + STRIP - 1) // STRIP
+    for u in range(first, last):
+        q[:] = 0
+        for n in range(count):
+            column = (n if reverse else count - 1 - n) * STRIP
+            width = min(STRIP, columns - column)
+            g_at = 3 * u * area + column * rows
+            if not scanned:
+                _strip_weights(gates, g_at, 3 * u * area, False, rows, columns, column, width, least, p, pitch, far)
+            for r in range(low, high):
+                at = (u * channels + r) * area
+                load_strip(top, at, rows, columns, column, width, strip, PAD, pitch)
+                for step in range(width):
+                    k = step if reverse else width - 1 - step
+                    here = k * pitch + PAD
+                    new = (2 * r + (column + k) % 2) * 3 * pitch + PAD
+                    old = (2 * r + (column + k + 1) % 2) * 3 * pitch + PAD
+                    if n == count - 1 and step == width - 1:
+                        first_line(strip, here, q, old, pitch, strip, here, rows)
+                    elif scanned:
+                        adjoint_line(strip, here, gates, g_at + k * rows, area, least, q, old, new, pitch, strip, here,
+                                     rows)
+                    else:
+                        adjoint_line(strip, here, p, here, far, 0.0, q, old, new, pitch, strip, here, rows)
+                store_strip(strip, PAD, pitch, out, at, rows, columns, column, width)

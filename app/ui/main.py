@@ -81,10 +81,9 @@ def make_window(
     """The window, not yet shown; `load` stands in for the trained networks in tests."""
     from PySide6.QtCore import QSettings
 
-    from app.ui import qt_guard, theme
+    from app.ui import theme
     from app.ui.window import MainWindow
 
-    qt_guard.keep_true_alive()
     settings = settings or QSettings()
     theme.choose(str(settings.value("theme", "system")))
     return MainWindow(load or load_networks, settings, device)

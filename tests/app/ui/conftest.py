@@ -18,13 +18,10 @@ from PySide6.QtCore import QPoint, QPointF, QSettings, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMessageBox
 
-from app.ui import qt_guard
 from app.ui.color_panel import warm_color_math
 from app.ui.main import make_window
 from app.ui.window import MainWindow
 from tests.app.ui.fakes import FakeStages
-
-qt_guard.keep_true_alive()
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 12
 

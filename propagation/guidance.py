@@ -24,9 +24,6 @@ class GuidanceConfig:
     inputs: int
     full: int = 16  # channels of the full-resolution branch; every one costs memory traffic at full size
     widths: tuple[int, int, int, int] = (32, 64, 96, 144)  # channels at 1/2, 1/4, 1/8, 1/16
-    # Of the rectifiers below zero. A network that starts near its optimum gets small, noisy gradients; with plain
-    # rectifiers (0) such a one was seen to die in its first thousand steps.
-    slope: float = 0.0
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -37,18 +34,12 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
 class Block(nn.Module):
     """Two 3x3 convolutions with a residual sum."""
 
-    def __init__(self, channels: int, slope: float = 0.0) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.slope = slope
         self.first, self.second = conv(channels, channels), conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return rectify(x + self.second(rectify(self.first(x), self.slope)), self.slope)
-
-
-def rectify(x: Tensor, slope: float) -> Tensor:
-    """max(x, slope x)."""
-    return F.leaky_relu(x, slope) if slope else F.relu(x)
+        return F.relu(x + self.second(F.relu(self.first(x))))
 
 
 def enlarge(x: Tensor) -> Tensor:
@@ -63,7 +54,6 @@ class Guidance(nn.Module):
     def __init__(self, config: GuidanceConfig) -> None:
         super().__init__()
         w0, w1, w2, w3 = config.widths
-        self.slope = config.slope
         self.stem = conv(config.inputs, config.full)
         self.down = nn.ModuleList(
             [
@@ -73,30 +63,29 @@ class Guidance(nn.Module):
                 nn.Conv2d(w2, w3, 4, 2, 1),
             ]
         )
-        self.encode = nn.ModuleList([Block(w, config.slope) for w in config.widths])
+        self.encode = nn.ModuleList([Block(w) for w in config.widths])
         self.up = nn.ModuleList([conv(w3, w2, 1), conv(w2, w1, 1), conv(w1, w0, 1)])
-        self.decode = nn.ModuleList([Block(w, config.slope) for w in (w2, w1, w0)])
+        self.decode = nn.ModuleList([Block(w) for w in (w2, w1, w0)])
         self.top = conv(w0, config.full, 1)
         self.join = conv(config.full, config.full)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         x, skips = picture, []
         for down, encode in zip(self.down, self.encode, strict=True):
-            x = encode(rectify(down(x), self.slope))
+            x = encode(F.relu(down(x)))
             skips.append(x)
         for up, decode, skip in zip(self.up, self.decode, reversed(skips[:-1]), strict=True):
             x = decode(enlarge(up(x)) + skip)
-        full = rectify(self.stem(picture) + enlarge(self.top(x)), self.slope)  # B, full, H, W
-        return rectify(full + self.join(full), self.slope), x
+        full = F.relu(self.stem(picture) + enlarge(self.top(x)))  # B, full, H, W
+        return F.relu(full + self.join(full)), x
 
 
 class GateHead(nn.Module):
     """Full-resolution features to gates of `sets` gate sets in four directions, and to merge weights.
 
     Per pixel, direction and set a softmax over four logits (three neighbours and the pixel itself) gives the three
-    weights; their sum stays below one, so that a pixel never quite loses its own input. `merges` softmaxes over the
-    four
-    directions weigh the directional results.
+    weights; their sum stays below one, so that a pixel never quite loses its own input. `merges` softmaxes
+    over the four directions weigh the directional results.
     """
 
     def __init__(self, channels: int, sets: int, merges: int) -> None:
@@ -109,7 +98,7 @@ class GateHead(nn.Module):
                 layer.weight.mul_(0.5)
                 assert layer.bias is not None
                 layer.bias.zero_()
-                # Start by carrying: middle neighbour first, own input last (sum of weights about 0.97).
+                # Start by carrying: middle neighbour first, own input last (the weights sum to about 0.96).
                 layer.bias[: 2 * sets * 4].view(-1, 4)[:] = torch.tensor([0.0, 1.0, 0.0, -1.5])
 
     def forward(self, features: Tensor) -> tuple[Gates, Tensor]:

@@ -22,12 +22,15 @@ from torch import Tensor, nn
 
 from propagation.alignment import CLUES
 from propagation.guidance import GateHead, Guidance, GuidanceConfig, conv, pad_to_stride
-from propagation.spn import AB_SCALE, TINY, normalised_scan
+from propagation.spn import AB_SCALE, TINY, SpatialPropagationNetwork, normalised_scan
+
+# Bound of the network's corrections to plain doubt: beyond it a belief is certain and would no longer learn.
+_LARGEST = 2.5
 
 
 @dataclass(frozen=True)
 class TpnConfig:
-    guidance: GuidanceConfig = GuidanceConfig(1 + len(CLUES), full=16, widths=(24, 48, 72, 96), slope=0.1)
+    guidance: GuidanceConfig = GuidanceConfig(1 + len(CLUES))
 
 
 class Doubt(nn.Module):
@@ -36,8 +39,7 @@ class Doubt(nn.Module):
     A weighted sum, with learned weights, of the lightness difference to the frame, the round trips of its motion and
     whether it lay outside. It starts where a person would put it: a difference of 10 in L*, or of about 3 pixels,
     counts
-    as much as a coin's toss between believing and not. Without this start, training was seen to settle on believing
-    everything.
+    as much as a coin's toss between believing and not.
     """
 
     def __init__(self) -> None:
@@ -58,7 +60,8 @@ class TemporalPropagationNetwork(nn.Module):
         self.config = config = config or TpnConfig()
         self.guidance = Guidance(config.guidance)
         self.gates = GateHead(config.guidance.full, 1, 1)
-        self.belief = conv(config.guidance.full, 4)  # logits of key, previous, neither; and the expected error
+        self.belief = conv(config.guidance.full, 3)  # corrections of key, previous, neither
+        self.error = conv(config.guidance.full, 1)
         self.doubt_key, self.doubt_previous = Doubt(), Doubt()
         self.resignation = nn.Parameter(torch.tensor(2.0))  # doubt at which neither candidate is believed
         with torch.no_grad():
@@ -73,8 +76,28 @@ class TemporalPropagationNetwork(nn.Module):
         self.register_buffer("scale", torch.tensor([s for s, _ in scales]).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("shift", torch.tensor([s for _, s in scales]).view(1, -1, 1, 1), persistent=False)
 
+    def inherit(self, spatial: SpatialPropagationNetwork) -> None:
+        """Starts from a trained spatial network: its guidance, its last gates, and no opinion of its own beyond doubt.
+
+        What carries colour inside one picture carries it into the holes of the next. From random gates training was
+        seen to settle on carrying nothing.
+        """
+        with torch.no_grad():
+            own = dict(self.guidance.named_parameters())
+            for name, parameter in spatial.guidance.named_parameters():
+                if own[name].shape == parameter.shape:
+                    own[name].copy_(parameter)
+                else:  # the layers that see the input: lightness comes first here, the clues start unheard
+                    own[name].zero_()
+                    own[name][:, :1].copy_(parameter)
+            self.gates.load_state_dict(spatial.settle.state_dict())
+            self.belief.weight.zero_()
+            assert self.belief.bias is not None
+            self.belief.bias.zero_()
+
     def forward(self, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
-        """Returns `values` (B, 2, H, W), `error` and `trust` (B, 1, H, W); error in the property's units, trust 0 to 1.
+        """Returns `values` and `carried` (B, 2, H, W), what the scans alone bring; `error`, `trust` and
+        plain `doubt` (B, 1, H, W): the error in the property's units, the others 0 to 1.
 
         A pixel keeps what it believes as far as it believes it; the rest comes by the scans.
         """
@@ -85,7 +108,9 @@ class TemporalPropagationNetwork(nn.Module):
         now, key_light, key, _, worst, key_in, light, previous, trip, inside, _ = seen.float().split(
             (1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1), 1
         )
-        belief, error = self.belief(full).float().split((3, 1), 1)
+        belief = _LARGEST * torch.tanh(self.belief(full).float() / _LARGEST)
+        # Detached: estimating the error must not bend the features that colour depends on.
+        error = self.error(full.detach()).float()
         doubt = torch.cat(
             [
                 self.doubt_key(now - key_light, worst, key_in),
@@ -95,12 +120,20 @@ class TemporalPropagationNetwork(nn.Module):
             1,
         )
         for_key, for_previous, neither = (belief - doubt).softmax(1).split(1, 1)
-        trust = 1.0 - neither
         believed = key * for_key + previous * for_previous
-        carried, weight = normalised_scan(torch.cat([believed, trust], 1), gates, merges).split((2, 1), 1)
-        values = believed + neither * carried / weight.clamp(min=TINY)
+        # What enters the scans weighs by plain doubt alone: were it the network's own belief, gates that cannot carry
+        # yet would teach it to believe everything, and then never learn to carry.
+        plain_key, plain_previous, _ = (-doubt).softmax(1).split(1, 1)
+        sure = plain_key + plain_previous
+        # Squared over the share: a doubtful pixel's own guess must not outweigh what comes to it.
+        seeds = torch.cat([(key * plain_key + previous * plain_previous) * sure, sure**2], 1)
+        carried, weight = normalised_scan(seeds, gates, merges).split((2, 1), 1)
+        carried = carried / weight.clamp(min=TINY)
+        values = believed + neither * carried
         return {
             "values": values[..., :h, :w] * AB_SCALE,
             "error": F.softplus(error)[..., :h, :w] * (0.2 * AB_SCALE),
-            "trust": trust[..., :h, :w],
+            "trust": 1.0 - neither[..., :h, :w],
+            "carried": carried[..., :h, :w] * AB_SCALE,
+            "doubt": 1.0 - sure[..., :h, :w],
         }

@@ -10,6 +10,12 @@ def mean_absolute(predicted: Tensor, truth: Tensor) -> Tensor:
     return (predicted - truth).abs().mean()
 
 
+def weighted_absolute(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean of |predicted - truth| (B, C, H, W) under weights (B, 1, H, W), which get no gradient."""
+    weight = weight.detach()
+    return ((predicted - truth).abs().mean(1, keepdim=True) * weight).sum() / (weight.sum() + 1.0)
+
+
 def mean_squared(predicted: Tensor, truth: Tensor) -> Tensor:
     """Mean of (predicted - truth)^2."""
     return ((predicted - truth) ** 2).mean()

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from propagation.spn import AB_SCALE
+from propagation.spn import AB_SCALE, SpatialPropagationNetwork
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.training.loop import LoopConfig, Run, channels_last
-from propagation.training.losses import laplace_nll, log_squared, mean_absolute, mean_squared
+from propagation.training.losses import laplace_nll, log_squared, mean_absolute, mean_squared, weighted_absolute
 from propagation.training.rollouts import MovingSequence, WalkConfig, Walks, moving_sequences
+from propagation.weights import expected_tensors, load_weights, weights_path
 
 NAME = "tpn-color"
-FOLDERS = ("clips",)  # the only folder of the data collection that this recipe reads
+FOLDERS = ("clips", "photos")  # the photos by way of the spatial network that it starts from
 
 # Every 23rd sequence never trains: the learning curve is drawn on them.
 HELD_OUT_EVERY = 23
@@ -25,12 +26,14 @@ HELD_OUT_EVERY = 23
 
 @dataclass(frozen=True)
 class TpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=28, rate=1e-3, warm_up=200)
+    loop: LoopConfig = LoopConfig(minutes=9, rate=2e-4, warm_up=100)
     workers: int = 2
     walks: WalkConfig = WalkConfig(walks=2)  # a worker
+    start: str = "spn-color"  # the weights whose guidance and gates it starts from
     length: int = 24
     per_clip: int = 4
     squared_weight: float = 1.0  # few, large errors are what occlusions leave
+    carried_weight: float = 0.5  # of the loss on what the scans bring, where the candidates are doubtful
     log_weight: float = 0.02
     error_weight: float = 0.02
 
@@ -46,6 +49,7 @@ def loss_of(
     values, truth = out["values"] / AB_SCALE, color / AB_SCALE
     loss: Tensor = mean_absolute(values, truth) + recipe.squared_weight * mean_squared(values, truth)
     loss = loss + recipe.log_weight * log_squared(values, truth)
+    loss = loss + recipe.carried_weight * weighted_absolute(out["carried"] / AB_SCALE, truth, out["doubt"])
     return loss + recipe.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
 
 
@@ -76,6 +80,9 @@ def train(data: Path, folder: Path, recipe: TpnColorRecipe | None = None) -> tup
     training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
     held_out = material[::HELD_OUT_EVERY]
     model, twin = (channels_last(TemporalPropagationNetwork()) for _ in range(2))
+    spatial = SpatialPropagationNetwork()
+    spatial.load_state_dict(load_weights(weights_path(recipe.start), expected_tensors(spatial)))
+    model.inherit(spatial)
     run = Run(model, folder, recipe.loop)
     losses = [partial(loss_of, model, Walks(training, recipe.walks), recipe) for _ in range(recipe.workers)]
     scores = run.train(losses, lambda m: score(m, held_out), twin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ from kernels.threads import get_threads, run_all, run_parts
 
 # numpy has no bfloat16 and numba no float16 arithmetic: 16-bit types travel as bits (see `kernels.vector`).
 _BITS = {torch.float16: torch.int16, torch.bfloat16: torch.uint16}
+
+# Fresh pages cost a third of a merged scan at interactive sizes, so one workspace a dtype is kept.
+_SPARE_BYTES = 64 * 2**20
+_spare: dict[torch.dtype, Tensor] = {}
+_lock = threading.Lock()
 
 
 def unavailable() -> str | None:
@@ -52,11 +58,34 @@ def _shares(units: int, channels: int, directions: int) -> list[tuple[int, int, 
 def forward(x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str,
             scanned: bool) -> list[Tensor]:
     """h (B, C, H, W) of every way (horizontal, reverse) with its gates; x and gates contiguous."""
+    hs = [torch.empty_like(x) for _ in gates]
+    _scan_into(hs, x, gates, ways, norm, scanned)
+    return hs
+
+
+def forward_merged(x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str, scanned: bool,
+                   weights: Tensor) -> Tensor:
+    """`merge` of `forward` when nobody will ask for the scans themselves: they stay in memory that is used again."""
+    size = len(gates) * x.numel()
+    with _lock:
+        space = _spare.pop(x.dtype, None)
+    if space is None or space.numel() < size:
+        space = torch.empty(size, dtype=x.dtype)
+    hs = space[:size].view(len(gates), *x.shape).unbind(0)
+    _scan_into(hs, x, gates, ways, norm, scanned)
+    out = merge(hs, weights)
+    if space.nbytes <= _SPARE_BYTES:
+        with _lock:
+            _spare[x.dtype] = space
+    return out
+
+
+def _scan_into(hs: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str,
+               scanned: bool) -> None:
     from kernels import cpu_lines, cpu_planes
 
-    outs, calls = [], []
-    for g, (horizontal, reverse) in zip(gates, ways, strict=True):
-        h = torch.empty_like(x)
+    calls = []
+    for h, g, (horizontal, reverse) in zip(hs, gates, ways, strict=True):
         shape = _shape(x, g)
         arguments = (_flat(x), _flat(g), _flat(h), *shape, reverse, cpu_lines.LEAST[norm])
         for share in _shares(g.shape[0] * g.shape[1], shape[1], len(gates)):
@@ -64,9 +93,7 @@ def forward(x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]
                 calls.append((cpu_planes.forward_horizontal, (*arguments, scanned, *share)))
             else:
                 calls.append((cpu_planes.forward_vertical, (*arguments, *share)))
-        outs.append(h)
-    run_all(calls, x.numel() * len(outs))
-    return outs
+    run_all(calls, x.numel() * len(hs))
 
 
 def backward(tops: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], hs: Sequence[Tensor],

@@ -72,6 +72,12 @@ def forward(x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]
     return [_one(x, g, way, norm, scanned) for g, way in zip(gates, ways, strict=True)]
 
 
+def forward_merged(x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str, scanned: bool,
+                   weights: Tensor) -> Tensor:
+    """`merge` of `forward` when nobody will ask for the scans themselves."""
+    return merge(forward(x, gates, ways, norm, scanned), weights)
+
+
 def backward(tops: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], hs: Sequence[Tensor],
              ways: Sequence[tuple[bool, bool]], norm: str, scanned: bool) -> tuple[list[Tensor], list[Tensor]]:
     """Of every way, the gradients to x and to the raw gates, by autograd through the loop."""

@@ -1,8 +1,9 @@
 """Which scan backends exist on this machine, and why the others do not.
 
-A backend is a module with `unavailable() -> str | None`, `forward`, `backward`, `adjoint`, `merge` and `split` over
-contiguous tensors (see `kernels.reference`, which is the shortest). Scans come as lists, because a machine can run the
-directions side by side. New backends join by one line in `_BACKENDS`; tests are parametrised over `names()`.
+A backend is a module with `unavailable() -> str | None`, `forward`, `forward_merged`, `backward`, `adjoint`, `merge`
+and `split` over contiguous tensors (see `kernels.reference`, which is the shortest). Scans come as lists, because a
+machine can run the directions side by side. New backends join by one line in `_BACKENDS`; tests are parametrised over
+`names()`.
 """
 
 from __future__ import annotations

@@ -83,8 +83,12 @@ def scan4(x: Tensor, gates: Sequence[Tensor], *, merge: Merge = "max", weights: 
         _check_weights(x, weights, merge)
     chosen = registry.pick(x.device.type, backend)
     ways = tuple(_WAYS[d] for d in DIRECTIONS)
-    scans = _Scans.apply(x, chosen, ways, norm, layout == "scanned", *gates)
     result: Tensor
+    if weights is not None and not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, weights, *gates))):
+        lines = tuple(g.contiguous() for g in gates)
+        result = chosen.forward_merged(x.contiguous(), lines, ways, norm, layout == "scanned", weights.contiguous())
+        return result
+    scans = _Scans.apply(x, chosen, ways, norm, layout == "scanned", *gates)
     if merge == "stack":
         return torch.stack(scans, 1)
     if merge == "max":

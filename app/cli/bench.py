@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from kernels.bench import KernelTable
     from propagation.bench.carry import CarryTable
     from propagation.bench.densify import DensifyTable
 
@@ -27,7 +28,7 @@ DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp
 
 
 @click.command("bench", short_help="Measure against the baselines and print the tables.")
-@click.argument("what", type=click.Choice(["densify", "propagate"]))
+@click.argument("what", type=click.Choice(["densify", "propagate", "kernels"]))
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every single score.")
 @click.option("--every", type=click.IntRange(min=2), multiple=True, help="Frames between keys. Default: 10 20 30 40.")
@@ -50,18 +51,22 @@ def command(
     """Measure against the baselines on the clips or pictures of FOLDER, in one run, and print the table.
 
     `propagate` takes a folder of clips in color, `densify` one or several of photographs or clips (their middle frame).
-    Without FOLDER the demo's clip is measured.
+    Without FOLDER the demo's clip is measured. `kernels` takes none and measures the scans on this machine.
     """
     from app import machine
     from app.cli.progress import print_json, shown
 
     if what == "propagate" and len(folders) > 1:
         raise click.UsageError("propagate measures one FOLDER at a time")
+    if what == "kernels" and folders:
+        raise click.UsageError("kernels measures no FOLDER")
     machine.set_threads(threads)
     target = machine.choose_device(device)
     with _folders(folders) as chosen, shown("measure", progress_form) as progress:
-        table: DensifyTable | CarryTable
-        if what == "densify":
+        table: DensifyTable | CarryTable | KernelTable
+        if what == "kernels":
+            table = _kernels(progress)
+        elif what == "densify":
             table = _densify(chosen, limit, target, progress)
         else:
             table = _propagate(chosen[0], list(clips) or None, list(every), limit, target, progress)
@@ -69,6 +74,13 @@ def command(
         print_json(table.to_json())
     else:
         click.echo(table.markdown())
+
+
+def _kernels(progress: Callable[[int, int, str], None]) -> KernelTable:
+    from kernels import bench
+    from propagation.bench.machine import dis_medium_ms, machine_line
+
+    return bench.run(machine_line(), lambda: dis_medium_ms(1), progress)
 
 
 def _densify(

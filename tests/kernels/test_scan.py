@@ -126,6 +126,8 @@ def test_four_directions_merged_equal_four_scans(backend, dtype):
     for merge, weights, want in (("max", None, stack.amax(1)), ("sum", None, stack.sum(1)), ("sum", w, weighted)):
         got = scan4(x, gates, merge=merge, weights=weights, layout="scanned", backend=backend)
         assert relative(got, want) < 3 * VALUE_TOLERANCE[dtype][64]  # every scan is stored, then their merge
+        with torch.no_grad():
+            assert torch.equal(scan4(x, gates, merge=merge, weights=weights, layout="scanned", backend=backend), got)
         if merge == "max" and dtype.itemsize == 2:
             continue  # rounded scans can tie; the float types show where the gradient goes
         leaves = [i for i in range(6) if i != 1 or weights is not None]
@@ -248,10 +250,16 @@ def test_concurrent_calls_do_not_disturb_each_other(backend):
         x, gates = jobs[i]
         return line_scan(x.detach(), gates.detach(), DIRECTIONS[i % 4], layout="scanned", backend=backend)
 
-    alone = [scan(i) for i in range(8)]
+    def scan_four(i: int) -> torch.Tensor:
+        gates = [make((1, 2, 30, 60 + i), 1, d, "scanned", "max1", torch.float32, i) for d in DIRECTIONS]
+        w = torch.full((1, 1, 4, 30, 60 + i), 0.25)
+        return scan4(gates[0][0].detach(), [g.detach() for _, g in gates], merge="sum", weights=w, layout="scanned",
+                     backend=backend)
+
+    alone = [scan(i) for i in range(8)] + [scan_four(i) for i in range(8)]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(scan, list(range(8)) * 3))
-    assert all(torch.equal(together[i], alone[i % 8]) for i in range(24))
+        together = list(pool.map(lambda i: scan(i) if i < 8 else scan_four(i - 8), list(range(16)) * 3))
+    assert all(torch.equal(together[i], alone[i % 16]) for i in range(48))
 
 
 def test_wrong_shapes_are_named():

@@ -16,6 +16,7 @@ _INK = (235, 235, 235)
 _GAP_PX = 10
 _CAPTION_PX = 26
 _TITLE_PX = 44
+_HEADING_PX = 30
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -27,14 +28,26 @@ class Tile:
     caption: str
 
 
-def contact_sheet(title: str, rows: Sequence[Sequence[Tile]], tile_width: int = 400) -> Picture:
-    """(H, W, 3) 8-bit RGB: the rows of tiles under each other, every tile `tile_width` wide, dark paper.
+@dataclass(frozen=True)
+class Row:
+    """Tiles beside each other, and the words above them."""
+
+    heading: str
+    tiles: Sequence[Tile]
+
+
+def contact_sheet(title: str, rows: Sequence[Row], tile_width: int = 400) -> Picture:
+    """(H, W, 3) 8-bit RGB: the rows under each other, every tile `tile_width` wide, dark paper.
 
     The text is plain ASCII, which is what the built-in font draws.
     """
-    strips = [_strip(row, tile_width) for row in rows if row]
+    strips = [_strip(row.tiles, tile_width) for row in rows]
     width = max(strip.shape[1] for strip in strips)
-    sheet = [_title(title, width), *(_widened(strip, width) for strip in strips)]
+    sheet = [_words(title, width, _TITLE_PX, 0.75)]
+    for row, strip in zip(rows, strips, strict=True):
+        if row.heading:
+            sheet.append(_words(row.heading, width, _HEADING_PX, 0.55))
+        sheet.append(_widened(strip, width))
     return np.concatenate(sheet, axis=0)
 
 
@@ -63,14 +76,15 @@ def _tile(tile: Tile, width: int) -> Picture:
     return np.concatenate([small, caption], axis=0)
 
 
-def _title(title: str, width: int) -> Picture:
-    band = _paper(_TITLE_PX, width)
-    _write(band, title, (_GAP_PX, 30), _fitting(title, width - 2 * _GAP_PX, 0.75))
+def _words(text: str, width: int, height: int, scale: float) -> Picture:
+    band = _paper(height, width)
+    _write(band, text, (_GAP_PX, height * 2 // 3), _fitting(text, width - 2 * _GAP_PX, scale))
     return band
 
 
 def _fitting(text: str, width: int, scale: float) -> float:
-    drawn = cv2.getTextSize(text, _FONT, scale, 1)[0][0]
+    # OpenCV 5 draws this font up to a tenth wider than it measures it.
+    drawn = 1.1 * cv2.getTextSize(text, _FONT, scale, 1)[0][0]
     return scale * min(1.0, width / max(drawn, 1))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import coloring
-from app.contact_sheet import Picture, Tile, contact_sheet, hints_over
+from app.contact_sheet import Picture, Row, Tile, contact_sheet, hints_over
 from app.jobs import PropagateSettings, propagate_job
 from app.keyframes import Keyframe, shrink, work_shape
 from app.pipeline import Pipeline, real
@@ -85,14 +85,15 @@ def _film(
     out = settings.folder / "his_girl_friday.mp4"
     yield Progress("film", 0, 1, message="1 of 2: a film of 1940, colored from scribbles.")
     yield from propagate_job(_settings(settings, FILM, out, hints, from_grey=False), cancel, stages)
-    rows = []
+    rows: list[Row] = []
     for keyframe in hints:
         grey, colored = _frame(FILM, keyframe.index), _frame(out, keyframe.index)
         painted = hints_over(grey, _eight_bit(read_image(keyframe.path or FILM).image))
-        number = f"frame {keyframe.index}"
-        named = {"input": grey, "hints": painted, "dense": colored}
-        rows.append([Tile(picture, f"{name}, {number}") for name, picture in named.items()])
-    rows += _along("result", _frames(out, _spread(_count(out))))
+        named = {"input": grey, "hints": painted, "filled from the hints": colored}
+        rows.append(_named(named, keyframe.index))
+    along = list(_frames(out, _spread(_count(out))).items())
+    half = (len(along) + 1) // 2
+    rows += [_along("carried from there over the clip", dict(along[:half])), _along("", dict(along[half:]))]
     sheet = settings.folder / "his_girl_friday_sheet.png"
     _write(sheet, contact_sheet("His Girl Friday (1940): scribbles carried over the clip", rows))
     return out, sheet
@@ -117,14 +118,12 @@ def _flower(
     shown = _spread(_count(out))
     baselines, pictures = yield from _baselines(FLOWER, shape, shown, cancel)
     scores = {OURS: psnr(float(np.mean(errors))), **baselines}
-    named = {"input": _grey(FLOWER, 0), "key": truth, "dense": _frame(out, 0)}
-    rows = [[Tile(picture, f"{name}, frame 0") for name, picture in named.items()]]
-    rows += _along("truth", _frames(FLOWER, shown))
-    rows += _along(f"{OURS}, PSNR ab {scores[OURS]:.2f} dB", _frames(out, shown))
-    for name, along in pictures.items():
-        rows += _along(f"{name}, PSNR ab {scores[name]:.2f} dB", along)
+    rows = [_named({"input": _grey(FLOWER, 0), "key frame": truth, "result": _frame(out, 0)}, 0)]
+    rows.append(_along("truth", _frames(FLOWER, shown)))
+    for name, along in {OURS: _frames(out, shown), **pictures}.items():
+        rows.append(_along(f"{name}: PSNR of a and b {scores[name]:.2f} dB over the clip", along))
     sheet = settings.folder / "flower_sheet.png"
-    _write(sheet, contact_sheet("Flower: grey, one key frame in color", rows, tile_width=300))
+    _write(sheet, contact_sheet("Flower: grey, one key frame in color", rows, tile_width=240))
     return out, sheet, scores
 
 
@@ -196,10 +195,12 @@ def _settings(
     )
 
 
-def _along(label: str, pictures: Mapping[int, Picture]) -> list[list[Tile]]:
-    tiles = [Tile(picture, f"{label}, frame {index}") for index, picture in pictures.items()]
-    half = (len(tiles) + 1) // 2
-    return [tiles[:half], tiles[half:]]
+def _along(heading: str, pictures: Mapping[int, Picture]) -> Row:
+    return Row(heading, [Tile(picture, f"frame {index}") for index, picture in pictures.items()])
+
+
+def _named(pictures: Mapping[str, Picture], index: int) -> Row:
+    return Row("", [Tile(picture, f"{name}, frame {index}") for name, picture in pictures.items()])
 
 
 def _spread(count: int) -> list[int]:

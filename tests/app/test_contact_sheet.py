@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.contact_sheet import Tile, contact_sheet, hints_over
+from app.contact_sheet import Row, Tile, contact_sheet, hints_over
 
 
 def test_rows_of_different_length_and_shape() -> None:
     red, green = (np.full((60, 90, 3), color, np.uint8) for color in ((200, 0, 0), (0, 200, 0)))
     tall = np.full((90, 60, 3), (0, 0, 200), np.uint8)
-    sheet = contact_sheet("Title", [[Tile(red, "red"), Tile(green, "green")], [Tile(tall, "a caption " * 20)]], 120)
+    rows = [Row("a heading", [Tile(red, "red"), Tile(green, "green")]), Row("", [Tile(tall, "a caption " * 20)])]
+    sheet = contact_sheet("Title", rows, tile_width=120)
     assert sheet.dtype == np.uint8
     assert sheet.shape[1] == 2 * 120 + 3 * 10
     shares = [(sheet == color).all(axis=2).sum() for color in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels.scan import DIRECTIONS, line_scan
+from kernels.scan import scan4
 from propagation.guidance import Block, GateHead, Gates, Guidance, GuidanceConfig, conv, enlarge, pad_to_stride
 
 # Confidences decay by a factor per pixel; 1e-25 keeps ratios exact over any distance that float32 can carry.
@@ -48,14 +48,8 @@ class Description:
 
 
 def normalised_scan(weighted: Tensor, gates: Gates, merges: Tensor) -> Tensor:
-    """One pass of four directional scans of (B, S K, H, W), merged by (B, S, 4, H, W), S gate sets of K channels
-    each."""
-    sets = merges.shape[1]
-    total = torch.zeros(())
-    for direction, gate, merge in zip(DIRECTIONS, gates, merges.split(1, 2), strict=True):
-        scan = line_scan(weighted, gate, direction, norm="none", layout="scanned")
-        total = total + scan.unflatten(1, (sets, -1)) * merge  # B, S, K, H, W
-    return total.flatten(1, 2)
+    """One pass of four scans of (B, S K, H, W), merged by weights (B, S, 4, H, W); S gate sets of K channels each."""
+    return scan4(weighted, gates, merge="sum", weights=merges, norm="none", layout="scanned")
 
 
 class Correction(nn.Module):

@@ -98,6 +98,36 @@ class Actions:
         theme.choose(name)
         self._window.take_theme()
 
+    def name_undo(self) -> None:
+        """Undo and redo say what they would take back or bring again."""
+        undo = self._window.session.undo
+        for name, can, label in (
+            ("undo", undo.can_undo, undo.history.undo_label),
+            ("redo", undo.can_redo, undo.history.redo_label),
+        ):
+            action = self._window.action(name)
+            action.setEnabled(can)
+            action.setText(f"{name.capitalize()} {label[0].lower()}{label[1:]}" if label else name.capitalize())
+
+    def enable(self) -> None:
+        """Only what can be done to the project and the frame in view can be chosen."""
+        window = self._window
+        session, project, frame = window.session, window.session.project, window.playback.frame
+        key, has_clip, has_keys = project.key(frame), window.playback.count > 0, bool(project.keys)
+        can = {
+            "save": session.unsaved or session.path is None,
+            "relink": project.source is not None,
+            "import_key": has_clip, "export": has_clip and has_keys,
+            "keep_key": has_clip and key.is_empty and window.results.get(frame) is not None,
+            "drop_picture": key.picture is not None and bool(key.strokes),
+            "clear_strokes": bool(key.strokes), "remove_key": not key.is_empty,
+            "propagate": has_keys, "propagate_forward": has_keys, "propagate_backward": has_keys,
+            "clear_in": project.mark_in is not None, "clear_out": project.mark_out is not None,
+        }
+        for name, enabled in can.items():
+            window.action(name).setEnabled(enabled)
+        window.action("from_grey").setChecked(project.settings.from_grey)
+
     def propagate(self, direction: str) -> None:
         """Carries color over the range, after recording the direction in the project."""
         window = self._window
@@ -112,8 +142,8 @@ class Actions:
             window.session.refused.emit(error)
             return
         window.say("Propagating… Esc stops")
-        window.bar.setRange(0, 0)
-        window.bar.show()
+        window.status_line.job_bar.setRange(0, 0)
+        window.status_line.job_bar.show()
 
     def stop(self) -> None:
         """Esc: a stroke in hand, else the running job, else playing."""

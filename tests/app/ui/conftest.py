@@ -87,7 +87,7 @@ def window(qtbot, patient: None, stages: FakeStages, settings: QSettings) -> Ite
 @pytest.fixture
 def opened(window: MainWindow, clip_path: Path, qtbot) -> MainWindow:
     """The window with the grey clip, its first frame ready to be painted on."""
-    qtbot.waitUntil(lambda: window._has_networks)
+    qtbot.waitUntil(lambda: window.has_networks)
     assert window.files.open(clip_path)
     qtbot.waitUntil(lambda: window.canvas.can_paint)
     return window

@@ -53,7 +53,7 @@ def take(widget: QWidget, folder: Path, name: str) -> None:
 
 def pictures_of(window: MainWindow, folder: Path, theme: str) -> None:
     """Every picture of one theme."""
-    window._actions.choose_theme(theme)
+    window.verbs.choose_theme(theme)
     for width, height in SIZES:
         window.resize(width, height)
         settle()
@@ -66,7 +66,7 @@ def pictures_of(window: MainWindow, folder: Path, theme: str) -> None:
     window.action("wipe").setChecked(True)
     take(window, folder, f"wipe_{theme}")
     window.action("wipe").setChecked(False)
-    for name, dialog in (("export", window._actions.export_dialog()), ("shortcuts", ShortcutDialog(window))):
+    for name, dialog in (("export", window.verbs.export_dialog()), ("shortcuts", ShortcutDialog(window))):
         dialog.show()
         take(dialog, folder, f"{name}_{theme}")
         dialog.reject()

@@ -229,7 +229,7 @@ def test_a_propagation_that_breaks_is_told_and_done_frames_stay(
 
 
 def test_propagating_without_a_key_says_what_to_do(opened: MainWindow, answers) -> None:
-    opened._actions.propagate("both")
+    opened.verbs.propagate("both")
     assert "no key frame" in answers[0][0]
     assert "Paint" in answers[0][1]
 
@@ -239,7 +239,7 @@ def test_a_network_that_fails_is_told_and_painting_goes_on(
 ) -> None:
     stages.densifier.error = RuntimeError("broken")
     mouse.stroke((10, 10), (20, 20))
-    qtbot.waitUntil(lambda: "Cannot fill" in opened.status_words.text())
+    qtbot.waitUntil(lambda: "Cannot fill" in opened.status_line.words.text())
     stages.densifier.error = None
     mouse.stroke((30, 10), (40, 20))
     qtbot.waitUntil(lambda: opened.frames.color(0) is not None)

@@ -101,7 +101,7 @@ def test_an_export_of_known_colors_carries_nothing_again(
     window.action("propagate").trigger()
     qtbot.waitUntil(lambda: not window.propagation.running)
     stages.carried.clear()
-    dialog = window._actions.export_dialog()
+    dialog = window.verbs.export_dialog()
     dialog.place.setText(str(tmp_path / "pictures" / "%05d.png"))
     dialog.format.setCurrentIndex(3)
     dialog.place.setText(str(tmp_path / "pictures" / "%05d.png"))

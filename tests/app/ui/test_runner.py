@@ -159,4 +159,4 @@ def test_propagating_again_does_only_what_is_out_of_date(
     stages.carried.clear()
     opened.action("propagate").trigger()
     assert not opened.propagation.running
-    assert "up to date" in opened.status_words.text()
+    assert "up to date" in opened.status_line.words.text()

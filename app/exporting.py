@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.carrying import in_direction
-from app.errors import ProjectError
+from app.errors import ProjectError, SourceChangedError, SourceMissingError
 from app.jobs import Outcome, PropagateSettings, propagate_job
 from app.pipeline import Pipeline, real
 from app.progress import CancelToken, Progress
 from app.project.document import Project
+from app.project.media import SourceState
 from app.project.plan import job_keyframes, to_8_bit
+from app.project.store import open_project
 
 WORK_SIZE = 480
+_RELINK = "open the project in the window and choose File > Relink clip"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,31 @@ def export_job(
             stages,
         )
     )
+
+
+def project_to_export(path: Path) -> Project:
+    """The project at `path`, its clip found. Raises ProjectError, SourceMissingError and SourceChangedError.
+
+    Nobody is there to judge a clip that is not the one the project was made on, so it is refused.
+    """
+    opened = open_project(path)
+    found = opened.source
+    if found.state is SourceState.NONE:
+        raise ProjectError("the project has no clip", path=path, advice="Open it in the window and give it one")
+    if found.state is SourceState.MISSING:
+        places = " and at ".join(str(place) for place in found.looked_at)
+        raise SourceMissingError(
+            f"the project's clip is not where it was; looked at {places}" if places else "the project names no clip",
+            path=path,
+            advice=f"Put it there, or {_RELINK}",
+        )
+    if found.state is SourceState.CHANGED:
+        raise SourceChangedError(
+            f"the project's clip {found.path} was changed or replaced",
+            path=path,
+            advice=f"Put the old one back, or {_RELINK}",
+        )
+    return opened.project
 
 
 def frame_reader(project: Project) -> Any:

@@ -1,4 +1,4 @@
-"""`info`: what the program sees in a clip, an image or a weights file; without a path, on this machine."""
+"""`info`: what the program sees in a clip, an image, a project or a weights file; without a path, on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LIBRARIES = ("torch", "numpy", "numba", "opencv-python-headless", "av", "PySide
 @click.argument("path", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(path: str | None, as_json: bool) -> None:
-    """Show what the program sees in PATH: a clip, an image or a weights file.
+    """Show what the program sees in PATH: a clip, an image, a project or a weights file.
 
     Without PATH: the version, the ways to compute that work here, why the others do not, and the threads.
     """
@@ -30,6 +30,8 @@ def command(path: str | None, as_json: bool) -> None:
         facts = machine_facts()
     elif Path(path).suffix == ".safetensors":
         facts = weights_facts(Path(path))
+    elif Path(path).suffix.lower() == ".huecast":
+        facts = project_facts(Path(path))
     else:
         from propagation.video.probe import probe
 
@@ -101,6 +103,39 @@ def clip_facts(info: ClipInfo) -> dict[str, Any]:
     return facts
 
 
+def project_facts(path: Path) -> dict[str, Any]:
+    """What a project holds, and where its clip is: `found`, `missing`, `changed` or `none`; the clip is not decoded."""
+    from app.project.store import open_project
+
+    opened = open_project(path)
+    project, source = opened.project, opened.project.source
+    facts: dict[str, Any] = {"kind": "project", "path": str(path), "clip": {"state": opened.source.state.value}}
+    if source is not None:
+        facts["clip"] |= {
+            "path": source.path,
+            "kind": source.kind,
+            "width": source.width,
+            "height": source.height,
+            "frames": source.frame_count,
+            "rate": str(source.rate),
+        }
+    return facts | {
+        "range": f"{project.range.start}:{project.range.stop}",
+        "direction": project.settings.direction,
+        "from_grey": project.settings.from_grey,
+        "work_size": project.settings.work_size,
+        "swatches": len(project.swatches),
+        "keyframes": [
+            {
+                "frame": frame,
+                "strokes": len(project.key(frame).strokes),
+                "picture": picture.origin if (picture := project.key(frame).picture) is not None else None,
+            }
+            for frame in project.key_numbers()
+        ],
+    }
+
+
 def weights_facts(path: Path) -> dict[str, Any]:
     """The header of a weights file: model, recipe, data and their licences, scores; no tensor is read."""
     from propagation.weights import read_header
@@ -130,6 +165,8 @@ def print_facts(facts: dict[str, Any]) -> None:
             _print_problems(value)
         elif name == "data":
             _print_data(value)
+        elif name == "keyframes":
+            _print_keyframes(value)
         elif isinstance(value, dict):
             click.echo(label)
             for key, entry in value.items():
@@ -151,11 +188,20 @@ def _print_data(data: list[dict[str, Any]]) -> None:
         click.echo(f"  {entry.get('folder', ''):<24} {count(len(entry.get('files', [])), 'file')}, {_origin(entry)}")
 
 
+def _print_keyframes(keyframes: list[dict[str, Any]]) -> None:
+    click.echo(f"{'key frames':<14} {len(keyframes) or 'none'}")
+    for entry in keyframes:
+        picture = f", picture {entry['picture']}" if entry["picture"] else ""
+        click.echo(f"  frame {entry['frame']:<18} {count(entry['strokes'], 'stroke')}{picture}")
+
+
 def _origin(entry: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in entry.items() if key not in ("folder", "files"))
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "default"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)

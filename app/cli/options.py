@@ -42,8 +42,8 @@ class FrameRange(click.ParamType[tuple[int, int | None]]):
         return int(found["start"] or 0), None if found["stop"] is None else int(found["stop"])
 
 
-def compute_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --device, --threads and --size."""
+def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --device and --threads."""
     decorators = [
         click.option(
             "--device",
@@ -53,17 +53,22 @@ def compute_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Where the networks run.",
         ),
         click.option("--threads", type=click.IntRange(min=1), help="Threads to use; default: every core."),
-        click.option(
-            "--size",
-            type=click.IntRange(min=64, max=4096),
-            default=480,
-            show_default=True,
-            help="Work size: shorter side in pixels at which color is carried. The output keeps the source's size.",
-        ),
     ]
     for decorate in reversed(decorators):
         command = decorate(command)
     return command
+
+
+def compute_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --device, --threads and --size."""
+    size = click.option(
+        "--size",
+        type=click.IntRange(min=64, max=4096),
+        default=480,
+        show_default=True,
+        help="Work size: shorter side in pixels at which color is carried. The output keeps the source's size.",
+    )
+    return device_options(size(command))
 
 
 def progress_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,7 +24,7 @@ FOLDERS = ("photos", "clips")  # the only folders of the data collection that th
 
 @dataclass(frozen=True)
 class SpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=45)
+    loop: LoopConfig = LoopConfig(minutes=42)
     size: int = 176
     workers: int = 2
     batch: int = 3  # a worker

@@ -12,17 +12,11 @@ from numpy.typing import NDArray
 
 import app.jobs
 from app.pipeline import real
-from propagation.weights import weights_path
 from tests.app.conftest import Ran, read_png, write_png
 from tests.app.test_propagate import LIGHTNESS_TOLERANCE, lab
 
 Run = Callable[..., Ran]
 HEIGHT, WIDTH, FRAMES = 96, 128, 6
-
-pytestmark = pytest.mark.skipif(
-    not (weights_path("spn-color").exists() and weights_path("tpn-color").exists()),
-    reason="needs the trained weights in assets/weights",
-)
 
 
 @pytest.fixture(autouse=True)

@@ -113,4 +113,5 @@ def test_its_syntax_reaches_the_sentence_on_an_old_python() -> None:
     import ast
 
     # 3.7 is the oldest grammar that `ast` still tells apart; what follows it is refused by this parse.
-    ast.parse(Path(run.__file__).read_text(encoding="utf-8"), feature_version=(3, 7))
+    tree = ast.parse(Path(run.__file__).read_text(encoding="utf-8"), feature_version=(3, 7))
+    assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body)

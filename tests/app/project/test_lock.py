@@ -68,6 +68,7 @@ def test_another_machines_lock_stands(tmp_path: Path) -> None:
 def test_a_damaged_lock_is_replaced(tmp_path: Path, content: str) -> None:
     lock_path(tmp_path / "film.huecast").write_text(content)
     ProjectLock(tmp_path / "film.huecast").take()
+    assert json.loads(lock_path(tmp_path / "film.huecast").read_text())["pid"] == os.getpid()
 
 
 def test_a_folder_that_cannot_be_written_needs_no_lock(tmp_path: Path) -> None:

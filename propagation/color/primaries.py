@@ -25,6 +25,7 @@ _CHROMATICITIES = {
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 # Chromaticities are stored as float32 and printed to four digits.
 _SAME = 5e-5
+_LEAST_AREA = 1e-3  # twice the triangle's; BT.709 has 0.11
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class Chromaticities:
     def numbers(self) -> tuple[float, ...]:
         """The eight numbers in the order of OpenEXR's attribute."""
         return (*self.red, *self.green, *self.blue, *self.white)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the three colours span an area and all four points have luminance."""
+        points = np.array(self.numbers).reshape(4, 2)
+        if not np.isfinite(points).all() or (points[:, 1] == 0).any():
+            return False
+        return abs(float(np.linalg.det(np.column_stack([points[:3], np.ones(3)])))) > _LEAST_AREA
 
     def is_like(self, other: Chromaticities) -> bool:
         """Whether both are the same up to the digits that files keep."""
@@ -90,7 +99,7 @@ def _to_xyz(chromaticities: Chromaticities) -> NDArray[np.float64]:
 
 
 def _xyz(xy: tuple[float, float]) -> NDArray[np.float64]:
-    """XYZ with Y = 1; a primary without luminance (y = 0) is refused by the numbers it gives, not here."""
+    """XYZ with Y = 1."""
     x, y = xy
     return np.array([x / y, 1.0, (1 - x - y) / y])
 

@@ -175,9 +175,7 @@ def _header(attributes: dict[str, bytes], path: Path) -> ExrHeader:
 
 
 def _checked(chromaticities: Chromaticities, path: Path) -> Chromaticities:
-    numbers = np.array(chromaticities.numbers).reshape(4, 2)
-    spanned = abs(np.linalg.det(np.column_stack([numbers[:3], np.ones(3)]))) if np.isfinite(numbers).all() else 0.0
-    if spanned < 1e-3 or (numbers[:, 1] == 0).any():
+    if not chromaticities.is_usable:
         raise MediaError("states primaries that span no colours", path=path, advice="Save it with BT.709 primaries")
     return chromaticities
 

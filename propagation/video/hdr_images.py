@@ -117,10 +117,12 @@ def _radiance_header(path: Path) -> tuple[int, int, Chromaticities] | None:
     sides = {size[1][1:]: int(size[2]), size[3][1:]: int(size[4])}
     stated = re.search(rb"^PRIMARIES=(.*)$", lines, re.MULTILINE)
     numbers = [float(number) for number in stated[1].split()] if stated else []
-    if len(numbers) != 8:
-        return sides[b"X"], sides[b"Y"], BT709
-    pairs = [(x, y) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
-    return sides[b"X"], sides[b"Y"], Chromaticities(*pairs)
+    chromaticities = BT709
+    if len(numbers) == 8:
+        given = Chromaticities(*((x, y) for x, y in zip(numbers[::2], numbers[1::2], strict=True)))
+        # Some programs write eight zeros where they know none.
+        chromaticities = given if given.is_usable else BT709
+    return sides[b"X"], sides[b"Y"], chromaticities
 
 
 def _from_radiance(path: Path, header: tuple[int, int, Chromaticities], encoding: Encoding | None) -> HdrImage:

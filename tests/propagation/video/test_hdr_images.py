@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from propagation.color.pq import pq_inverse_eotf
-from propagation.color.primaries import BT2020
+from propagation.color.primaries import BT709, BT2020
 from propagation.errors import MediaError, OutputError, OutputExistsError
 from propagation.video.cicp import Cicp, read_cicp, with_cicp
 from propagation.video.hdr_images import HdrImage, read_hdr
@@ -114,6 +114,8 @@ def test_radiance_primaries_and_damage(tmp_path: Path) -> None:
     stated = data.replace(b"\n\n", b"\nPRIMARIES=0.708 0.292 0.170 0.797 0.131 0.046 0.3127 0.3290\n\n", 1)
     (tmp_path / "b.hdr").write_bytes(stated)
     assert read_hdr(tmp_path / "b.hdr").chromaticities.is_like(BT2020)
+    (tmp_path / "zeros.hdr").write_bytes(data.replace(b"\n\n", b"\nPRIMARIES=" + b" 0" * 8 + b"\n\n", 1))
+    assert read_hdr(tmp_path / "zeros.hdr").chromaticities == BT709
     (tmp_path / "c.hdr").write_bytes(data[:30])
     with pytest.raises(MediaError):
         read_hdr(tmp_path / "c.hdr")

@@ -30,6 +30,7 @@ class Actions:
             "save": files.save,
             "save_as": files.save_as,
             "relink": files.ask_relink,
+            "recover": files.offer_recovery,
             "import_key": lambda: files.ask_import_key(playback.frame),
             "export": self.export,
             "quit": window.close,

@@ -15,7 +15,8 @@ from app.project.document import Project, Source
 from app.project.media import Found, SourceState, clip_files, fingerprint
 from app.project.plan import encode_picture
 from app.project.store import SUFFIX, open_project
-from app.ui import messages
+from app.ui import messages, recovery
+from app.ui.recovery import Recovery
 from app.ui.session import Session
 from propagation.errors import PropagationError
 
@@ -30,9 +31,9 @@ RECENT = 8
 class Files(QObject):
     """What the File menu does. Dialogs are children of the window."""
 
-    def __init__(self, window: QWidget, session: Session, settings: QSettings) -> None:
+    def __init__(self, window: QWidget, session: Session, settings: QSettings, kept: Recovery) -> None:
         super().__init__(window)
-        self._window, self._session, self._settings = window, session, settings
+        self._window, self._session, self._settings, self._kept = window, session, settings, kept
 
     # Opening.
 
@@ -116,6 +117,19 @@ class Files(QObject):
                                 "A copy in another format is fine when its frames are the same ones.", "Use it"):
                 return False
         return self._session.do(SetSource(source))
+
+    def offer_recovery(self, *, asked: bool = True) -> bool:
+        """Offers work that windows left which ended without closing; says so where there is none and one `asked`."""
+        if not self.may_leave():
+            return False
+        left = recovery.offer(self._window, self._kept)
+        if left is None:
+            if asked:
+                messages.tell(self._window, "Unsaved work", "There is no unsaved work to recover.")
+            return False
+        if left.source.state in (SourceState.MISSING, SourceState.CHANGED):
+            self._offer_relink(left.source)
+        return True
 
     # Saving.
 

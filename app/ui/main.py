@@ -100,17 +100,24 @@ def load_networks() -> tuple[Pipeline, Any]:
 
 
 def _open_first(window: MainWindow, argv: list[str]) -> None:
-    """What the command line names, or the sample on the very first start."""
+    """Work that a crash left, else what the command line names, or the sample on the very first start."""
     from PySide6.QtCore import QTimer
 
     from app.ui import sample
 
     paths = [Path(argument) for argument in argv if not argument.startswith("-")]
-    if paths:
-        QTimer.singleShot(0, lambda: window.files.open(paths[0]))
-    elif not window.settings.value("started_before", False, type=bool) and sample.CLIP.exists():
-        QTimer.singleShot(0, lambda: sample.open_sample(window.files, window.session))
+    is_first = not window.settings.value("started_before", False, type=bool)
     window.settings.setValue("started_before", True)
+
+    def open_something() -> None:
+        if window.files.offer_recovery(asked=False):
+            return
+        if paths:
+            window.files.open(paths[0])
+        elif is_first and sample.CLIP.exists():
+            sample.open_sample(window.files, window.session)
+
+    QTimer.singleShot(0, open_something)
 
 
 def _say_unexpected(window: MainWindow, before: Callable[..., Any]) -> Callable[..., None]:
@@ -121,6 +128,7 @@ def _say_unexpected(window: MainWindow, before: Callable[..., Any]) -> Callable[
 
         before(kind, error, trace)
         if isinstance(error, Exception):
+            window.recovery.write_now()
             messages.show_error(window, "Something went wrong", error)
 
     return hook

@@ -45,6 +45,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("save", "File", "Save", ("Ctrl+S",), "save", "Save the project; the version before it is kept"),
     Entry("save_as", "File", "Save as…", ("Ctrl+Shift+S",)),
     Entry("relink", "File", "Relink clip…", (), "", "Tell the project where its clip is now"),
+    Entry("recover", "File", "Recover unsaved work…", (), "",
+          "Look for work of a window that ended without closing"),
     Entry("import_key", "File", "Import colored frame…", ("Ctrl+I",), "import",
           "Use a colored picture of this frame (PNG, TIFF, JPEG) as its key"),
     Entry("export", "File", "Export…", ("Ctrl+E",), "export", "Write the colored clip as a video or as pictures"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QSettings, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QSettings, QStandardPaths, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
@@ -36,6 +36,7 @@ from app.ui.painting import Painting
 from app.ui.panels import BrushPanel, LayerPanel, SidePanel
 from app.ui.playback import Playback
 from app.ui.propagation import Propagation
+from app.ui.recovery import Recovery, own_folder
 from app.ui.runner import Preview
 from app.ui.session import Session
 from app.ui.shortcuts import make_actions, repaint_icons
@@ -74,7 +75,9 @@ class MainWindow(QMainWindow):
         self.painting = Painting(self.session, self.frames, self.results, self.preview, self)
         self.playback = Playback(self._is_ready, self)
         self.propagation = Propagation(self.results, lambda: self.playback.frame, self.wait_for_stages, device, self)
-        self.files = Files(self, self.session, self.settings)
+        data_folder = own_folder(self.settings, "recovery", QStandardPaths.StandardLocation.AppDataLocation)
+        self.recovery = Recovery(self.session, data_folder, self)
+        self.files = Files(self, self.session, self.settings, self.recovery)
         self._states_later = QTimer(self, singleShot=True, interval=80)
         self.actions_by_name = make_actions(self, theme.current())
         self._build()
@@ -126,6 +129,7 @@ class MainWindow(QMainWindow):
         session.replaced.connect(self._project_replaced)
         session.state_changed.connect(self._state_changed)
         session.refused.connect(lambda error: messages.show_error(self, "That does not fit", error))
+        self.recovery.failed.connect(self._not_kept)
         frames.opened.connect(self._clip_opened)
         frames.failed.connect(self._reading_failed)
         frames.thumbnail_ready.connect(self.timeline.add_thumbnail)
@@ -203,6 +207,10 @@ class MainWindow(QMainWindow):
             self.playback.set_range(after.range)
             self._states_later.start()
         self.view.show_place()
+
+    def _not_kept(self, error: Exception) -> None:
+        what, advice = messages.words_of(error)
+        self.say(f"Unsaved work is not being kept for a crash; save soon. {what} {advice}")
 
     def _state_changed(self) -> None:
         session = self.session
@@ -361,18 +369,23 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, lambda: self.files.open(paths[0]))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        if not self._is_closed and not self.files.may_leave():
+        if self._is_closed:
+            event.accept()
+            return
+        if not self.files.may_leave():
             event.ignore()
             return
+        self.recovery.forget()
         self.settings.setValue("geometry", self.saveGeometry())
         self.shut_down()
         event.accept()
 
     def shut_down(self) -> None:
-        """Ends every thread and lets go of the project's file."""
+        """Ends every thread and lets go of the project's file; work that nobody decided about is left to recover."""
         if self._is_closed:
             return
         self._is_closed = True
+        self.recovery.stop()
         self._states_later.stop()
         self.view.stop()
         self.playback.stop()

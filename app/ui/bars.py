@@ -6,9 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel, QMenu, QMenuBar, QProgressBar, QStatusBar, QToolBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QLabel,
+    QMenu,
+    QMenuBar,
+    QProgressBar,
+    QStatusBar,
+    QToolBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.ui.naming import named
 from app.ui.shortcuts import ENTRIES, LINES_ABOVE
@@ -79,6 +89,10 @@ class TimelinePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         bar = _bar(QToolBar(), "timeline_bar", 18, TIMELINE_BAR, actions)
+        button = bar.widgetForAction(actions["propagate"])
+        if isinstance(button, QToolButton):
+            # What everything leads to is not to be found by its tooltip alone.
+            named(button, "propagate_button").setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.place_words = named(QLabel(), "place")
         self.place_words.setContentsMargins(14, 0, 14, 0)
         bar.addWidget(self.place_words)

@@ -28,6 +28,7 @@ class FrameView(QObject):
         self._window = window
         self._canvas, self._frames = window.canvas, window.frames
         self._painting, self._playback = window.painting, window.playback
+        self._shown: int | None = None
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(self._rested)
         self._playback.moved.connect(self.show)
@@ -42,6 +43,7 @@ class FrameView(QObject):
 
     def clear(self, message: str) -> None:
         """Shows no frame but a message, and lets nobody paint."""
+        self._shown = None
         self._canvas.can_paint = False
         self._canvas.set_source(None)
         self._canvas.set_color(None)
@@ -61,6 +63,7 @@ class FrameView(QObject):
         if frame is not None:
             self._show_frame(index, frame)
         else:
+            self._shown = None
             self._canvas.can_paint = False
             self._painting.leave()
         self._rest.start()
@@ -96,11 +99,12 @@ class FrameView(QObject):
 
     def _frame_ready(self, index: int) -> None:
         frame = self._frames.frame(index)
-        if index == self._playback.frame and frame is not None and self._painting.ready_for != index:
+        if index == self._playback.frame and frame is not None and self._shown != index:
             self._show_frame(index, frame)
             self._rest.start()
 
     def _show_frame(self, index: int, frame: Frame) -> None:
+        self._shown = index
         self._canvas.message = ""
         self._canvas.set_source(frame.image)
         self._show_color(index)
@@ -114,7 +118,11 @@ class FrameView(QObject):
     def _rested(self) -> None:
         """The view stays on a frame: now what takes longer may begin."""
         index = self._playback.frame
-        if not self._playback.playing and self._frames.frame(index) is not None:
+        frame = self._frames.frame(index)
+        if not self._playback.playing and frame is not None:
+            if self._shown != index:
+                # The frame was read, and the word of that is still on its way.
+                self._show_frame(index, frame)
             self._painting.visit(index, hurried=False)
             self._canvas.can_paint = True
 

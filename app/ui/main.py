@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
+import re
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 NO_SCREEN = (
     "There is no screen to open the window on (neither DISPLAY nor WAYLAND_DISPLAY is set). "
     "Start it on a desktop, or work without a window: `python3 run.py --help` lists the verbs."
+)
+DEAF_SCREEN = (
+    "The screen that DISPLAY names ({}) does not answer. Start it on a desktop, or set DISPLAY to a screen that is "
+    "there; `python3 run.py --help` lists the verbs that need none."
 )
 NO_FONTS = (
     "There are no fonts on this machine, so the window would show empty boxes. "
@@ -36,6 +43,8 @@ def run_window(argv: Sequence[str]) -> int:
     """Opens the window, with the file that `argv` names if it names one; returns the exit code when it is closed."""
     if has_no_screen(os.environ, sys.platform):
         return _complain(NO_SCREEN)
+    if is_deaf(os.environ, sys.platform):
+        return _complain(DEAF_SCREEN.format(os.environ["DISPLAY"]))
     try:
         from PySide6.QtGui import QFontDatabase
         from PySide6.QtWidgets import QApplication
@@ -63,6 +72,21 @@ def has_no_screen(environment: Any, platform: str) -> bool:
     if not platform.startswith("linux") or environment.get("QT_QPA_PLATFORM"):
         return False
     return not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def is_deaf(environment: Any, platform: str) -> bool:
+    """Whether DISPLAY names a screen of this machine that nobody serves; Qt would end the process there too."""
+    number = re.fullmatch(r"(?:unix)?:(\d+)(?:\.\d+)?", environment.get("DISPLAY", ""))
+    if not platform.startswith("linux") or number is None:
+        return False
+    if environment.get("QT_QPA_PLATFORM", "xcb") != "xcb" or environment.get("WAYLAND_DISPLAY"):
+        return False
+    for name in (f"/tmp/.X11-unix/X{number[1]}", f"\0/tmp/.X11-unix/X{number[1]}"):
+        with socket.socket(socket.AF_UNIX) as door, contextlib.suppress(OSError):
+            door.settimeout(2)
+            door.connect(name)
+            return False
+    return True
 
 
 def name_application() -> None:

@@ -34,9 +34,9 @@ class Entry:
     tip: str = ""
     group: str = ""
     checkable: bool = False
+    on_accent: bool = False
+    """Its button is the one that stands out."""
 
-
-SEPARATOR = "-"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry("open", "File", "Open…", ("Ctrl+O",), "open", "Open a clip, a folder of frames or a project"),
@@ -70,7 +70,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("softer", "Tools", "Softer brush", ("{", "Shift+[")),
     Entry("harder", "Tools", "Harder brush", ("}", "Shift+]")),
     Entry("propagate", "Propagate", "Propagate", ("Ctrl+Return",), "both",
-          "Carry the key frames' color over the range, blended between keys"),
+          "Carry the key frames' color over the range, blended between keys", on_accent=True),
     Entry("propagate_forward", "Propagate", "Propagate forward", ("Ctrl+Right",), "forward",
           "Carry each key's color only to the frames after it"),
     Entry("propagate_backward", "Propagate", "Propagate backward", ("Ctrl+Left",), "backward",
@@ -100,6 +100,9 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("zoom_out", "View", "Zoom out", ("Ctrl+-",), "", "Also the wheel, at the cursor"),
     Entry("fit", "View", "Fit the window", ("Ctrl+0",), "fit"),
     Entry("actual", "View", "One to one", ("Ctrl+1",), "one", "One pixel of the clip is one pixel of the screen"),
+    Entry("timeline_in", "View", "Zoom timeline in", ("Alt+Up",), "", "Also the wheel on the timeline"),
+    Entry("timeline_out", "View", "Zoom timeline out", ("Alt+Down",), "", "Also the wheel on the timeline"),
+    Entry("timeline_all", "View", "Whole clip in the timeline", ("Alt+0",)),
     Entry("before_after", "View", "Before / after", ("Z",), "eye", "Show the clip as it came, or colored", "", True),
     Entry("wipe", "View", "Wipe", ("W",), "wipe", "Before on the left, after on the right; drag the line", "", True),
     Entry("hints", "View", "Show strokes", ("V",), "", "", "", True),
@@ -113,11 +116,12 @@ ENTRIES: tuple[Entry, ...] = (
 
 # Where a menu has a line above an action.
 LINES_ABOVE = {"save", "import_key", "quit", "keep_key", "smaller", "stop", "from_grey", "previous_frame",
-               "previous_key", "mark_in", "before_after", "theme_system", "full_screen"}
+               "previous_key", "mark_in", "timeline_in", "before_after", "theme_system", "full_screen"}
 
 MOUSE = (
-    ("Wheel", "Zoom to the cursor"),
-    ("Middle drag, Space + drag", "Pan"),
+    ("Wheel", "Zoom to the cursor, on the canvas and on the timeline"),
+    ("Shift + wheel on the timeline", "Move along the clip"),
+    ("Middle drag, Space + drag", "Pan (middle drag on the timeline too)"),
     ("Alt + click, Ctrl + click", "Pick the color under the cursor"),
     ("Shift + drag", "Brush size"),
     ("Esc while painting", "Take the stroke back"),
@@ -139,7 +143,7 @@ def make_actions(parent: QWidget, theme: Theme) -> dict[str, QAction]:
         action.setToolTip(tooltip(entry))
         action.setStatusTip(entry.tip)
         if entry.icon:
-            action.setIcon(icons.icon(entry.icon, theme))
+            action.setIcon(icons.icon(entry.icon, theme, on_accent=entry.on_accent))
             action.setIconVisibleInMenu(False)
         if entry.group:
             group = groups.setdefault(entry.group, QActionGroup(parent))
@@ -153,7 +157,7 @@ def repaint_icons(actions: dict[str, QAction], theme: Theme) -> None:
     """Draws the icons again in another theme's color."""
     for entry in ENTRIES:
         if entry.icon:
-            actions[entry.name].setIcon(icons.icon(entry.icon, theme))
+            actions[entry.name].setIcon(icons.icon(entry.icon, theme, on_accent=entry.on_accent))
 
 
 def tooltip(entry: Entry) -> str:

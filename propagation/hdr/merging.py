@@ -21,7 +21,8 @@ Floats = NDArray[np.float32]
 
 # Code values of 0..255 over which the source fades into what is carried.
 _BRIGHT_FADE = (234.0, 250.0)
-_DARK_FADE = (8.0, 28.0)  # one code value is 30 % of the light at the start, 8 % at the end
+_DARK_FADE = (12.0, 44.0)  # one 8-bit code value is 18 % of the light at the start, 5 % at the end
+_DEEPER = 0.25  # the same fade for deeper sources, which are finer there by two bits at least
 _DARK_CODES = 3  # rounding and noise: carried light of dark pixels stays within so many code values of the source's
 _SURE_ENOUGH = 0.15  # expected error of carried light up to which the key's own detail is laid on it
 _FUSION_POWER = 2.0  # between two keys each side weighs with its expected error to this power
@@ -29,8 +30,10 @@ _FUSION_POWER = 2.0  # between two keys each side weighs with its expected error
 
 def source_share(code_values: NDArray[Any]) -> Floats:
     """(..., 3) 0..1: how far each channel of the source is well exposed; smooth in the code value."""
-    codes = np.arange(256) if code_values.dtype == np.uint8 else np.arange(65536) / 257
-    table = _smooth_step(codes, *_BRIGHT_FADE[::-1]) * _smooth_step(codes, *_DARK_FADE)
+    eight = code_values.dtype == np.uint8
+    codes = np.arange(256) if eight else np.arange(65536) / 257
+    start, end = (fade * (1 if eight else _DEEPER) for fade in _DARK_FADE)
+    table = _smooth_step(codes, *_BRIGHT_FADE[::-1]) * _smooth_step(codes, start, end)
     return np.take(table.astype(np.float32), code_values)
 
 

@@ -32,9 +32,9 @@ def maker() -> str:
     """A digest of what makes color in this program: the networks' weights and the code that runs them."""
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
-    for path in sorted([*(root / "assets" / "weights").glob("*.safetensors"), *(root / "propagation").rglob("*.py"),
-                        *(root / "kernels").rglob("*.py")]):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for pattern in ("assets/weights/*.safetensors", "propagation/*.py", "propagation/color/*.py", "kernels/*.py"):
+        for path in sorted(root.glob(pattern)):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -32,8 +32,8 @@ class Actions:
             "open": files.ask_open,
             "open_folder": files.ask_open_folder,
             "sample": lambda: sample.open_sample(window.files, window.session),
-            "save": files.save,
-            "save_as": files.save_as,
+            "save": lambda: self.save(files.save),
+            "save_as": lambda: self.save(files.save_as),
             "relink": files.ask_relink,
             "recover": files.offer_recovery,
             "import_key": lambda: files.ask_import_key(playback.frame),
@@ -137,6 +137,11 @@ class Actions:
         for name, enabled in can.items():
             window.action(name).setEnabled(enabled)
         window.action("from_grey").setChecked(project.settings.from_grey)
+
+    def save(self, save: Callable[[], bool]) -> None:
+        """Saves, and says where to."""
+        if save():
+            self._window.say(f"Saved to {self._window.session.path}")
 
     def undo(self) -> None:
         """Takes the last edit back and says which, as it may be on a frame out of view."""

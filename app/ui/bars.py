@@ -39,6 +39,8 @@ ActionMap = Mapping[str, QAction]
 def fill_menus(menu_bar: QMenuBar, actions: ActionMap, recent: RecentMenu) -> None:
     """Every action in its menu, in the table's order; recent files follow the sample."""
     menus = {name: menu_bar.addMenu(name) for name in MENUS}
+    for menu in menus.values():
+        menu.setToolTipsVisible(True)
     for entry in ENTRIES:
         if entry.name in LINES_ABOVE:
             menus[entry.menu].addSeparator()

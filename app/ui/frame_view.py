@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from propagation.video.frame import Frame
 
 REST_MS = 160
+# The cursor on its way to the color panel says nothing about what is to be painted.
+PLANE_REST_MS = 90
 
 
 class FrameView(QObject):
@@ -31,6 +33,9 @@ class FrameView(QObject):
         self._shown: int | None = None
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(self._rested)
+        self._under: float | None = None
+        self._plane_rest = QTimer(self, singleShot=True, interval=PLANE_REST_MS)
+        self._plane_rest.timeout.connect(self._show_plane)
         self._playback.moved.connect(self.show)
         self._frames.frame_ready.connect(self._frame_ready)
         self._frames.color_ready.connect(self.refresh_color)
@@ -40,6 +45,7 @@ class FrameView(QObject):
     def stop(self) -> None:
         """Waits for nothing any more."""
         self._rest.stop()
+        self._plane_rest.stop()
 
     def clear(self, message: str) -> None:
         """Shows no frame but a message, and lets nobody paint."""
@@ -131,6 +137,7 @@ class FrameView(QObject):
         words = window.status_line.cursor_words
         color = self._color_at(place) if place is not None else None
         if place is None or color is None:
+            self._plane_rest.stop()
             words.setText("")
             return
         if not window.has_networks:
@@ -139,7 +146,13 @@ class FrameView(QObject):
         where = f"{int(place.x())}, {int(place.y())}"
         words.setText(f"{where}   {hex_text(color)}   L* {lightness:.0f} a* {a:.0f} b* {b:.0f}")
         if not window.tools.is_painting:
-            window.color_panel.plane.set_lightness(lightness)
+            self._under = lightness
+            self._plane_rest.start()
+
+    def _show_plane(self) -> None:
+        """The cursor rests: the plane shows the colors that are possible there."""
+        if self._under is not None:
+            self._window.color_panel.plane.set_lightness(self._under)
 
     def _picked(self, place: QPointF) -> None:
         color = self._color_at(place)

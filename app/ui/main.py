@@ -50,7 +50,8 @@ def run_window(argv: Sequence[str]) -> int:
         from PySide6.QtWidgets import QApplication
     except ImportError as error:
         return _complain(MISSING_LIBRARY.format(error))
-    faulthandler.enable()
+    with contextlib.suppress(OSError, RuntimeError):  # a start without a console has nowhere to write to
+        faulthandler.enable()
     app = QApplication.instance() or QApplication([sys.argv[0]])
     name_application()
     if not QFontDatabase.families():

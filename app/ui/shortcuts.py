@@ -141,7 +141,6 @@ def make_actions(parent: QWidget, theme: Theme) -> dict[str, QAction]:
         action.setCheckable(entry.checkable)
         action.setShortcuts([QKeySequence(keys) for keys in entry.keys])
         action.setToolTip(tooltip(entry))
-        action.setStatusTip(entry.tip)
         if entry.icon:
             action.setIcon(icons.icon(entry.icon, theme, on_accent=entry.on_accent))
             action.setIconVisibleInMenu(False)

@@ -143,7 +143,7 @@ def _sheet(t: Theme) -> str:
     QToolButton {{ border: 0; border-radius: 4px; padding: 5px; }}
     QToolButton:hover {{ background: {hover}; }}
     QToolButton:pressed {{ background: {pressed}; }}
-    QToolButton#propagate_button {{ background: {t.accent}; color: {t.accent_text}; padding: 5px 12px 5px 8px; }}
+    QToolButton#propagate_button {{ background: {t.accent}; color: {t.accent_text}; padding: 5px 4px 5px 8px; }}
     QToolButton#propagate_button:hover {{ background: {accent_hover}; }}
     QToolButton#propagate_button:disabled {{ background: transparent; color: {t.dim}; }}
     QToolButton:checked {{ background: {t.accent}; color: {t.accent_text}; }}

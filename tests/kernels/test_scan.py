@@ -38,6 +38,8 @@ def backend(request: pytest.FixtureRequest) -> str:
     reason = registry.why_not(request.param)
     if reason is not None:
         pytest.skip(f"backend {request.param}: {reason}")
+    if not registry.serves(request.param, "cpu"):
+        pytest.skip(f"backend {request.param} serves no tensors on a CPU; tests/gpu/run.py tests it")
     name: str = request.param
     return name
 

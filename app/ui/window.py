@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,8 +67,9 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.device = device
         self.settings = settings or QSettings()
-        self._stages: Pipeline | None = None
         self._load = load
+        self._loaded: tuple[Pipeline, Any] | None = None
+        self._loading = threading.Lock()
         self._is_shown = False
         self._is_closed = False
         self.has_networks = False
@@ -174,16 +176,16 @@ class MainWindow(QMainWindow):
     # The networks.
 
     def _load_once(self) -> tuple[Pipeline, Any]:
-        warm_color_math()
-        stages, densifier = self._load()
-        self._stages = stages
-        return stages, densifier
+        """Called on workers' threads: the first one loads, the others wait for it."""
+        with self._loading:
+            if self._loaded is None:
+                warm_color_math()
+                self._loaded = self._load()
+            return self._loaded
 
     def wait_for_stages(self) -> Pipeline:
         """The stages, on a worker's thread; loads them there when nothing has yet."""
-        if self._stages is None:
-            self._stages = self._load()[0]
-        return self._stages
+        return self._load_once()[0]
 
     def _compose(self, frame: Frame, result: Result) -> NDArray[np.uint8]:
         from app.live import show_carried

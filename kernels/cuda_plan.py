@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 LANES = 32
 WARPS = 4  # of a block in which every warp has a line of its own
-LONG_THREADS = 1024
+LONG_THREADS = {"Float": 1024, "Double": 512, "Half": 1024, "Bfloat": 1024}
 PIXEL_THREADS = 256
 PIXELS = 4  # of a thread in the kernels of cuda_merge.cu
 SEGMENT_BYTES = 64  # what a tile should read of a row at once: two sectors
@@ -29,7 +29,7 @@ class Variant:
     channels: int = 1  # carried side by side under one set of gates
     depth: int = 0  # steps that are loaded ahead
     one_warp: bool = False
-    threads: int = LONG_THREADS  # at most
+    threads: int = 0  # at most
 
     @property
     def name(self) -> str:
@@ -59,7 +59,7 @@ def scan_variants(storage: str, operation: str) -> dict[str, Variant]:
     verification alone and has the kernel of long lines for everything.
     """
     back = operation == "BACKWARD"
-    found = {"long": Variant(storage, operation)}
+    found = {"long": Variant(storage, operation, threads=LONG_THREADS[storage])}
     if storage != "Double":
         found["warp"] = Variant(storage, operation, 4, 1, 2 if back else 4, True, WARPS * LANES)
         found["short"] = Variant(storage, operation, 1, 1, 4 if back else 8, False, 512)
@@ -127,7 +127,7 @@ def lay_out(storage: str, operation: str, size: Size, processors: int, shared_li
     if not variant.rows:
         kept = 1 if operation == "FORWARD" else 3
         values = items * 2 * kept * max(size.height, size.width)
-        threads = min(LONG_THREADS, _whole_warps(size.length))
+        threads = min(variant.threads, _whole_warps(size.length))
         return Layout(variant, chunks, items, threads, False, False, 0, 0, 0, values)
     threads = variant.threads if variant.one_warp else _whole_warps(-(-size.length // variant.rows))
     in_block = WARPS if variant.one_warp else 1

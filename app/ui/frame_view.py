@@ -60,6 +60,7 @@ class FrameView(QObject):
         window = self._window
         if not self._playback.count:
             return
+        self._canvas.finish_stroke()
         self._frames.want(index, -1 if self._playback.speed < 0 else 1)
         window.timeline.set_frame(index)
         self.show_place()

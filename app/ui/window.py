@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QSettings, QStandardPaths, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtCore import QSettings, QStandardPaths, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QMainWindow,
@@ -166,6 +166,7 @@ class MainWindow(QMainWindow):
         self.layer_panel.changed.connect(self._layers_changed)
         self.tools.picture_under = self.view.carried_picture
         self._states_later.timeout.connect(self._show_states)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self.take_theme)
         self._brush_changed(self.tools.brush)
 
     def _restore(self) -> None:
@@ -373,11 +374,6 @@ class MainWindow(QMainWindow):
             # After the first picture of the window is out: loading the networks takes seconds.
             QTimer.singleShot(0, self.preview.start)
             QTimer.singleShot(0, self.shown.emit)
-
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ThemeChange and hasattr(self, "timeline"):
-            self.take_theme()
 
     def take_theme(self) -> None:
         """Paints everything in the current theme."""

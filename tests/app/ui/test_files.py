@@ -424,3 +424,24 @@ def test_a_name_without_its_ending_replaces_nothing_unasked(
     assert not opened.files.save_as()
     assert "is there already" in asked[0]
     assert (tmp_path / "work.huecast").read_bytes() == b"dear to somebody"
+
+
+@pytest.mark.parametrize("name", ["work.huecast", "work.huecast~"])
+def test_the_version_before_a_damaged_project_can_be_opened(
+    opened: MainWindow, mouse: Mouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot, name: str
+) -> None:
+    file = tmp_path / "work.huecast"
+    mouse.stroke((10, 10), (20, 20))
+    opened.session.save(file)
+    mouse.stroke((30, 30), (40, 40))
+    opened.session.save(file)
+    file.write_bytes(file.read_bytes()[:-100])
+    asked = reply(monkeypatch, True)
+    assert opened.files.open(tmp_path / name)
+    assert len(asked) == (1 if name == file.name else 0)
+    assert len(opened.session.project.key(0).strokes) == 1
+    assert opened.session.unsaved, "the damaged file is replaced only by saving"
+    assert opened.session.path == file
+    qtbot.waitUntil(lambda: opened.canvas.can_paint)
+    assert opened.files.save()
+    assert len(open_project(file).project.key(0).strokes) == 1

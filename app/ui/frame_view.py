@@ -61,7 +61,9 @@ class FrameView(QObject):
         if not self._playback.count:
             return
         self._canvas.finish_stroke()
-        self._frames.want(index, -1 if self._playback.speed < 0 else 1)
+        direction = -1 if self._playback.speed < 0 else 1
+        self._frames.want(index, direction)
+        window.kept_results.recall(index, direction)
         window.timeline.set_frame(index)
         self.show_place()
         window.verbs.enable()

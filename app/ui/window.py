@@ -140,6 +140,7 @@ class MainWindow(QMainWindow):
         self.recovery.failed.connect(self._not_kept)
         self.kept_results.brought_back.connect(self._brought_back)
         self.kept_results.failed.connect(self._not_cached)
+        self.kept_results.recalled.connect(self._recalled)
         frames.opened.connect(self._clip_opened)
         frames.failed.connect(self._reading_failed)
         frames.thumbnail_ready.connect(self.timeline.add_thumbnail)
@@ -149,6 +150,7 @@ class MainWindow(QMainWindow):
         self.painting.busy.connect(self._show_busy)
         self.preview.ready.connect(self._networks_ready)
         playback.playing_changed.connect(self._playing_changed)
+        self.propagation.made.connect(self.kept_results.keep)
         self.propagation.colored.connect(self._carried)
         self.propagation.progress.connect(self._job_progress)
         self.propagation.ended.connect(self._job_ended)
@@ -329,12 +331,16 @@ class MainWindow(QMainWindow):
         if count:
             self.say(f"The color of {count} frames is there from before")
 
+    def _recalled(self, _: int) -> None:
+        self.frames.recheck()
+        if not self._states_later.isActive():
+            self._states_later.start()
+
     def _not_cached(self, error: Exception) -> None:
         what, advice = messages.words_of(error)
         self.say(f"Carried color is not being kept for the next time. {what} {advice}")
 
     def _carried(self, index: int) -> None:
-        self.kept_results.keep(index)
         self.frames.recheck()
         if not self._states_later.isActive():
             self._states_later.start()
@@ -350,8 +356,9 @@ class MainWindow(QMainWindow):
         self.status_line.job_bar.hide()
         self.say(words)
         for frame in self.session.project.key_numbers():
-            if self.results.is_fresh(self.session.project, frame):
-                self.kept_results.keep(frame)
+            result = self.results.get(frame)
+            if result is not None and self.results.is_fresh(self.session.project, frame):
+                self.kept_results.keep(frame, result)
         self._show_states()
 
     def _job_failed(self, error: Exception) -> None:

@@ -131,6 +131,13 @@ def estimate_response(pairs: Sequence[Pair]) -> Response:
     return Response(curve, tuple(10.0**logs), spread, usable, (white[0], white[1], white[2]))
 
 
+def thinned(pair: Pair) -> Pair:
+    """The pixels of a pair that an estimate looks at, without the rest."""
+    step = _step(pair)
+    trusted = None if pair.trusted is None else pair.trusted[::step, ::step].copy()
+    return Pair(pair.code_values[::step, ::step].copy(), pair.light[::step, ::step].copy(), trusted)
+
+
 def to_256(code_values: NDArray[Any]) -> NDArray[np.uint8]:
     """8-bit code values of deeper ones, rounded."""
     if code_values.dtype == np.uint8:

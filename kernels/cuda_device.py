@@ -15,7 +15,7 @@ import torch  # before CuPy: the first to be imported decides which CUDA librari
 from numpy.typing import NDArray
 
 OPTIONS = ("-std=c++17",)
-_PARTS = ("cuda_storage.cu", "cuda_scan.cu", "cuda_long.cu", "cuda_merge.cu")
+_PARTS = ("cuda_storage.cu", "cuda_lines.cu", "cuda_scan.cu", "cuda_long.cu", "cuda_merge.cu")
 
 
 @cache

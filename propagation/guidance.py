@@ -8,6 +8,7 @@ directions runs on transposed features, so that no gate map is ever transposed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -47,9 +48,18 @@ def enlarge(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+class Features(NamedTuple):
+    """What the guidance network finds, at four sizes: (B, full, H, W), (B, w0, H/2, W/2), (B, w1, H/4, W/4) and, from
+    the bottom of the U, (B, w3, H/16, W/16)."""
+
+    full: Tensor
+    half: Tensor
+    quarter: Tensor
+    sixteenth: Tensor
+
+
 class Guidance(nn.Module):
-    """(B, inputs, H, W), H and W multiples of `STRIDE`, to features at full (B, full, H, W) and half (B, w0, H/2,
-    W/2) size."""
+    """(B, inputs, H, W), H and W multiples of `STRIDE`, to `Features`."""
 
     def __init__(self, config: GuidanceConfig) -> None:
         super().__init__()
@@ -69,15 +79,17 @@ class Guidance(nn.Module):
         self.top = conv(w0, config.full, 1)
         self.join = conv(config.full, config.full)
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, picture: Tensor) -> Features:
         x, skips = picture, []
         for down, encode in zip(self.down, self.encode, strict=True):
             x = encode(F.relu(down(x)))
             skips.append(x)
+        decoded = []
         for up, decode, skip in zip(self.up, self.decode, reversed(skips[:-1]), strict=True):
             x = decode(enlarge(up(x)) + skip)
-        full = F.relu(self.stem(picture) + enlarge(self.top(x)))  # B, full, H, W
-        return F.relu(full + self.join(full)), x
+            decoded.append(x)
+        full = F.relu(self.stem(picture) + enlarge(self.top(x)))
+        return Features(F.relu(full + self.join(full)), x, decoded[1], skips[-1])
 
 
 class GateHead(nn.Module):
@@ -116,7 +128,7 @@ class GateHead(nn.Module):
         return (gates[0], gates[1], gates[2], gates[3]), merges.reshape(b, self.merges, 4, h, w).softmax(2)
 
 
-def pad_to_stride(x: Tensor) -> Tensor:
-    """Replicates the last row and column until H and W are multiples of `STRIDE`."""
+def pad_to_stride(x: Tensor, stride: int = STRIDE) -> Tensor:
+    """Replicates the last row and column until H and W are multiples of `stride`."""
     h, w = x.shape[-2:]
-    return F.pad(x, (0, -w % STRIDE, 0, -h % STRIDE), mode="replicate") if h % STRIDE or w % STRIDE else x
+    return F.pad(x, (0, -w % stride, 0, -h % stride), mode="replicate") if h % stride or w % stride else x

@@ -54,10 +54,10 @@ def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> l
 
 @dataclass(frozen=True)
 class WalkConfig:
-    size: int = 208
+    size: int = 256
     walks: int = 4
-    longest: int = 20  # frames from the key
-    unaligned: float = 0.2  # share of walks whose candidates stand still
+    longest: int = 23  # frames from the key
+    unaligned: float = 0.1  # share of walks whose candidates stand still
     worn: float = 0.3  # share of walks that look like old film
 
 

@@ -65,15 +65,15 @@ def test_likeness_is_that_of_a_literal_loop():
     features = torch.randn(1, 6, 3, 4)
     with torch.inference_mode():
         likeness, places = lookup(features)
-    assert places == (3, 4) and likeness.shape == (1, 2, 12, 12)
         query, key = (layer(features)[0].reshape(2, 5, 12) for layer in (lookup.query, lookup.key))
+    assert places == (3, 4) and likeness.shape == (1, 2, 12, 12)
     for head in range(2):
         for i in range(12):
             for j in range(12):
                 cosine = torch.cosine_similarity(query[head, :, i], key[head, :, j], dim=0)
                 distance = ((i // 4 - j // 4) ** 2 + (i % 4 - j % 4) ** 2) ** 0.5
                 wanted = torch.exp(lookup.sharpness[head] * (cosine - 1) - lookup.remoteness[head] * distance)
-                assert float(likeness[0, head, i, j]) == pytest.approx(float(wanted), rel=1e-4)
+                assert float(likeness[0, head, i, j]) == pytest.approx(float(wanted.detach()), rel=1e-4)
 
 
 def test_a_large_picture_is_looked_up_in_fewer_places():

@@ -29,6 +29,8 @@ from propagation.guidance import STRIDE, Block, GateHead, Gates, Guidance, Guida
 TINY = 1e-25
 # Colors enter networks divided by this (a* and b* reach about +-110).
 AB_SCALE = 50.0
+# What the correction may add to its opinions, in units of AB_SCALE.
+_LARGEST_CHANGE = 3.0
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ class SpatialPropagationNetwork(nn.Module):
         mended = enlarge(self.correction(seen).float())  # at half size
         shares, change, doubts = mended.split((self.config.sets + self.config.heads, c, 2), 1)
         opinions = torch.cat([first, enlarge(alike.flatten(1, 2)).unflatten(1, alike.shape[1:3])], 1)
-        draft = (opinions * shares.softmax(1)[:, :, None]).sum(1) + change
+        # Bounded, because one wild step of training would otherwise be paid for by all that follow.
+        draft = (opinions * shares.softmax(1)[:, :, None]).sum(1) + change.clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
         draft, trust, error = enlarge(torch.cat([draft, doubts], 1)).split((c, 1, 1), 1)
         draft = draft + (values - draft) * strength
         dense = self._settle(picture, draft, trust + picture.edges, strength)

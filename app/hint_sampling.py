@@ -31,7 +31,7 @@ def sample_hints(settings: SampleSettings) -> int:
     MediaError, HintError where the two differ in size, OutputError.
     """
     from propagation.errors import HintError
-    from propagation.hints import PATCH_SIDE_PX, patch_hints, stroke_hints, superpixel_hints
+    from propagation.hints import GENERATORS, PATCH_SIDE_PX
     from propagation.video.images import read_image, write_image
 
     frame, reference = read_image(settings.image), read_image(settings.reference)
@@ -47,8 +47,7 @@ def sample_hints(settings: SampleSettings) -> int:
     refuse_target(settings.out, settings.force, (settings.image, settings.reference))
     lab = coloring.lab_of(reference)
     seen = np.dstack([coloring.lightness_of(frame), lab[..., 1:]])
-    draw = {"superpixels": superpixel_hints, "patches": patch_hints, "strokes": stroke_hints}[settings.kind]
-    hints = draw(seen, settings.count, np.random.default_rng(settings.seed))
+    hints = GENERATORS[settings.kind](seen, settings.count, np.random.default_rng(settings.seed))
     colored = coloring.recolor(reference, lab, hints.ab).image[..., :3]
     alpha = np.where(hints.mask[..., None], np.iinfo(colored.dtype).max, 0).astype(colored.dtype)
     write_image(settings.out, np.where(alpha > 0, np.dstack([colored, alpha]), 0), overwrite=settings.force)

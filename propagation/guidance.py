@@ -17,6 +17,10 @@ from torch import Tensor, nn
 # Four halvings: sizes are padded to a multiple of this and cropped again.
 STRIDE = 16
 
+# Upper bound of a pixel's three weights together. Closer to one, the input's share 1 - sum would drown in rounding, and
+# quotients of two scans with it.
+_MOST_CARRIED = 0.999
+
 Gates = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -121,11 +125,13 @@ class GateHead(nn.Module):
         size = self.sets * 4
         left, right = self.horizontal(features.transpose(-1, -2)).float().split(size, 1)
         top, bottom, merges = self.vertical(features).float().split((size, size, self.merges * 4), 1)
-        gates = [
-            logits.reshape(b, self.sets, 4, *logits.shape[2:]).softmax(2).split((3, 1), 2)[0].contiguous()
-            for logits in (left, right, top, bottom)
-        ]
+        gates = [self._weights(logits) for logits in (left, right, top, bottom)]
         return (gates[0], gates[1], gates[2], gates[3]), merges.reshape(b, self.merges, 4, h, w).softmax(2)
+
+    def _weights(self, logits: Tensor) -> Tensor:
+        """(B, 4 sets, ..) to the weights of the three neighbours, (B, sets, 3, ..)."""
+        shares = logits.unflatten(1, (self.sets, 4)).softmax(2)
+        return (_MOST_CARRIED * shares.split((3, 1), 2)[0]).contiguous()
 
 
 def pad_to_stride(x: Tensor, stride: int = STRIDE) -> Tensor:

@@ -6,7 +6,7 @@ the order in which random numbers are drawn is part of their contract.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import cv2
@@ -88,6 +88,14 @@ def stroke_hints(lab: NDArray[np.float32], count: int, rng: np.random.Generator)
             hints.mask[stroke] = True
             hints.ab[stroke] = lab[stroke, 1:].mean(0)
     return hints
+
+
+# Every generator by name: CIE Lab (H, W, 3), how many, and the random numbers' source, to hints.
+GENERATORS: Mapping[str, Callable[[NDArray[np.float32], int, np.random.Generator], SparseColor]] = {
+    "superpixels": superpixel_hints,
+    "patches": patch_hints,
+    "strokes": stroke_hints,
+}
 
 
 def _slic(image: NDArray[np.float32], count: int, channel_axis: int | None) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kernels.bench import KernelTable
     from propagation.bench.carry import CarryTable
     from propagation.bench.densify import DensifyTable
+    from propagation.densify import Densifier
 
     Floats = NDArray[np.float32]
 
@@ -87,8 +89,11 @@ def _densify(
     folders: list[Path], limit: int | None, device: str, progress: Callable[[int, int, str], None]
 ) -> DensifyTable:
     from propagation.bench import densify
+    from propagation.densify import Densifier
 
-    return densify.run(folders, {OURS: our_fill(device)}, limit=limit, progress=progress)
+    ours = Densifier.load(device=device)
+    speed = partial(densify.measure_speed, ours)
+    return densify.run(folders, {OURS: our_fill(ours)}, limit=limit, speed=speed, progress=progress)
 
 
 def _propagate(
@@ -112,13 +117,11 @@ def _propagate(
     )
 
 
-def our_fill(device: str) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
+def our_fill(densifier: Densifier) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
     """The trained spatial network as the bench takes a method."""
     import numpy as np
 
-    from propagation.densify import Densifier, Hints
-
-    densifier = Densifier.load(device=device)
+    from propagation.densify import Hints
 
     def fill(lightness: Floats, mask: NDArray[np.bool_], ab: Floats) -> tuple[Floats, Floats]:
         dense = densifier.fill(densifier.prepare(lightness), Hints(ab, mask.astype(np.float32)))

@@ -1,12 +1,13 @@
 """The temporal propagation network for color: one step of carrying a property from a key frame along a clip.
 
-    clues ── belief: key, previous or neither, per pixel ─┬─ believed color, full size ────────────┐
-                                                          └─ as hints, half size ─ spatial network ─┴─ color
+    clues ─ matching ─ belief: key, matched key, previous or none ─┬─ believed color ─────────────────────────┐
+                                                                   └─ as hints, half size ─ spatial network ─┴─ color
 
 The tracker's clues (`alignment.CLUES`) say what the key frame and the previous frame show when moved here, and how far
-each can be trusted. A small network decides per pixel which to believe, or neither. What is believed becomes the hints
-of a spatial propagation network (`propagation.spn`) at half size, whose three-way linear scans (Liu et al. 2018), gated
-by the new frame, carry it into what is not; what is believed itself is never resampled.
+each can be trusted; local matching mends the moved key where it is a few pixels off. A small network decides per pixel
+which to believe, or none. What is believed becomes the hints of a spatial propagation network (`propagation.spn`) at
+half size, whose three-way linear scans (Liu et al. 2018), gated by the new frame, carry it into what is not; what is
+believed of the key itself is never resampled.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from propagation.alignment import CLUES
 from propagation.guidance import STRIDE, enlarge, pad_to_stride
+from propagation.matching import LocalMatching
 from propagation.spn import AB_SCALE, Correction, SpatialPropagationNetwork, SpnConfig
 
 # Bound of the network's corrections to plain doubt: beyond it a belief is certain and would no longer learn.
@@ -57,12 +59,13 @@ class TemporalPropagationNetwork(nn.Module):
         super().__init__()
         self.config = config = config or TpnConfig()
         self.spatial = SpatialPropagationNetwork(config.spatial)
+        self.matching = LocalMatching()
         # Beside what it sees, the differences that matter: averaged over pixels their signs would cancel.
-        self.enter = nn.Conv2d(1 + len(CLUES) + 3, config.enter, 3, 1, 1)
+        self.enter = nn.Conv2d(1 + len(CLUES) + 3 + 3, config.enter, 3, 1, 1)
         self.shrink = nn.Conv2d(config.enter, config.belief[0], 4, 2, 1)
-        self.belief = Correction(config.belief[0] + config.spatial.features, 4, config.belief)
-        self.doubt_key, self.doubt_previous = Doubt(), Doubt()
-        self.resignation = nn.Parameter(torch.tensor(2.0))  # doubt at which neither candidate is believed
+        self.belief = Correction(config.belief[0] + config.spatial.features, 5, config.belief)
+        self.doubt_key, self.doubt_matched, self.doubt_previous = Doubt(), Doubt(), Doubt()
+        self.resignation = nn.Parameter(torch.tensor(2.0))  # doubt at which no candidate is believed
         # L* to -1..1, colors by AB_SCALE, logarithmic round trips and 0-1 maps as they are.
         lightness, color, plain = (0.02, -1.0), (1 / AB_SCALE, 0.0), (1.0, 0.0)
         key = [lightness, color, color, plain, plain, plain]
@@ -88,26 +91,30 @@ class TemporalPropagationNetwork(nn.Module):
             [(now - key_light).abs(), (now - light).abs(), (key - previous).abs().sum(1, keepdim=True)], 1
         )
         half = F.avg_pool2d(torch.cat([seen, differences], 1), 2)
-        picture = self.spatial.describe(50.0 * (F.avg_pool2d(now, 2) + 1.0))
-        belief, error = self._judge(half, picture.features)
+        small, small_key = half[:, :1], half[:, 1:4]
+        found = self.matching(small, small_key[:, :1], small_key)
+        picture = self.spatial.describe(50.0 * (small + 1.0))
+        belief, error = self._judge(torch.cat([half, found], 1), picture.features)
+        matched_light, matched = enlarge(found).split((1, 2), 1)
         doubt = torch.cat(
             [
                 self.doubt_key(now - key_light, worst, key_in),
+                self.doubt_matched(now - matched_light, worst, key_in),
                 self.doubt_previous(now - light, trip, inside),
                 self.resignation.expand_as(now),
             ],
             1,
         )
-        for_key, for_previous, neither = (belief - doubt).softmax(1).split(1, 1)
-        sure = 1.0 - neither
-        believed = (key * for_key + previous * for_previous) / (sure + 1e-6)
+        for_key, for_matched, for_previous, none = (belief - doubt).softmax(1).split(1, 1)
+        sure = 1.0 - none
+        believed = (key * for_key + matched * for_matched + previous * for_previous) / (sure + 1e-6)
         # Squared: a doubtful pixel's own guess must not outweigh what comes to it.
         strength = F.avg_pool2d(sure**2, 2)
         hints = F.avg_pool2d(believed * sure**2, 2) / (strength + 1e-6)
         filled = self.spatial.fill(picture, hints * AB_SCALE, strength)
         carried = enlarge(filled["values"]) / AB_SCALE
-        values = believed * sure + neither * carried
-        plain = (-doubt.detach()).softmax(1)[:, 2:]
+        values = believed * sure + none * carried
+        plain = (-doubt.detach()).softmax(1)[:, 3:]
         return {
             "values": values[..., :h, :w] * AB_SCALE,
             "error": F.softplus(error)[..., :h, :w] * (0.2 * AB_SCALE),
@@ -117,9 +124,9 @@ class TemporalPropagationNetwork(nn.Module):
         }
 
     def _judge(self, half: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """What the belief network makes of the clues at half size: corrections of key, previous and neither (B, 3, H,
-        W), bounded, and the logit of the expected error (B, 1, H, W)."""
+        """What the belief network makes of the clues at half size: corrections of the three candidates and none (B, 4,
+        H, W), bounded, and the logit of the expected error (B, 1, H, W)."""
         seen = F.relu(self.shrink(F.relu(self.enter(half))))
         found = self.belief(torch.cat([seen, enlarge(features)], 1)).float()
-        belief, error = enlarge(enlarge(found)).split((3, 1), 1)
+        belief, error = enlarge(enlarge(found)).split((4, 1), 1)
         return _LARGEST * torch.tanh(belief / _LARGEST), error

@@ -90,7 +90,7 @@ class Carrier:
     def _estimate(self, code: Codes, came: Codes) -> tuple[Floats | None, Floats | None]:
         if not self.aligned:
             return None, None
-        return self._motion.flow(code, came), self._motion.flow(came, code)
+        return self._motion.flow(code, came), self._motion.flow(came, code, fine=False)
 
     def _infer(self, light: Floats, clues: Floats) -> tuple[Floats, Floats]:
         """The network's values (h, w, C) and expected error (h, w) for a frame."""

@@ -23,7 +23,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.scan import scan4
-from propagation.guidance import STRIDE, Block, GateHead, Gates, Guidance, GuidanceConfig, conv, enlarge, pad_to_stride
+from propagation.guidance import (
+    STRIDE,
+    Block,
+    GateHead,
+    Gates,
+    Guidance,
+    GuidanceConfig,
+    conv,
+    enlarge,
+    halve,
+    pad_to_stride,
+)
 
 # Confidences decay by a factor per pixel; 1e-25 keeps ratios exact over any distance that float32 can carry.
 TINY = 1e-25
@@ -166,11 +177,12 @@ class SpatialPropagationNetwork(nn.Module):
         c = self.config.channels
         values, strength = pad_to_stride(values / AB_SCALE), _pad_zero(strength)
         hints = torch.cat([values * strength, strength], 1).float()  # B, C + 1, H, W
-        first, log_amount = self._scan(picture, F.avg_pool2d(hints, 2))
+        half = halve(hints)
+        first, log_amount = self._scan(picture, half)
         alike, log_alike = self._look_up(picture, hints)
-        marks = F.avg_pool2d(hints, 4)
+        marks = halve(half)
         clues = [
-            F.avg_pool2d(torch.cat([first.flatten(1, 2), log_amount / 8.0], 1), 2),
+            halve(torch.cat([first.flatten(1, 2), log_amount / 8.0], 1)),
             alike.flatten(1, 2),
             log_alike / 8.0,
             marks[:, :c] / (marks[:, c:] + 1e-3),
@@ -201,7 +213,7 @@ class SpatialPropagationNetwork(nn.Module):
         """
         h, w = values.shape[-2:]
         values, strength = pad_to_stride(values), _pad_zero(strength)
-        first, log_amount = self._scan(picture, F.avg_pool2d(torch.cat([values * strength, strength], 1).float(), 2))
+        first, log_amount = self._scan(picture, halve(torch.cat([values * strength, strength], 1).float()))
         draft = first.mean(1)
         error = (first - draft[:, None]).abs().mean((1, 2))[:, None]
         draft, error = enlarge(draft), enlarge(error)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from propagation.alignment import CLUES
-from propagation.guidance import STRIDE, enlarge, pad_to_stride
+from propagation.guidance import STRIDE, enlarge, halve, pad_to_stride
 from propagation.matching import LocalMatching
 from propagation.spn import AB_SCALE, Correction, SpatialPropagationNetwork, SpnConfig
 
@@ -83,14 +83,14 @@ class TemporalPropagationNetwork(nn.Module):
         A pixel keeps what it believes as far as it believes it; the rest comes by the scans.
         """
         h, w = lightness.shape[-2:]
-        seen = pad_to_stride(torch.cat([lightness, clues], 1), 2 * STRIDE) * self.scale + self.shift
+        seen = torch.addcmul(self.shift, pad_to_stride(torch.cat([lightness, clues], 1), 2 * STRIDE), self.scale)
         now, key_light, key, _, worst, key_in, light, previous, trip, inside, _ = seen.split(
             (1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1), 1
         )
         differences = torch.cat(
             [(now - key_light).abs(), (now - light).abs(), (key - previous).abs().sum(1, keepdim=True)], 1
         )
-        half = F.avg_pool2d(torch.cat([seen, differences], 1), 2)
+        half = torch.cat([halve(seen), halve(differences)], 1)
         small, small_key = half[:, :1], half[:, 1:4]
         found = self.matching(small, small_key[:, :1], small_key)
         picture = self.spatial.describe(50.0 * (small + 1.0))
@@ -109,8 +109,8 @@ class TemporalPropagationNetwork(nn.Module):
         sure = 1.0 - none
         believed = (key * for_key + matched * for_matched + previous * for_previous) / (sure + 1e-6)
         # Squared: a doubtful pixel's own guess must not outweigh what comes to it.
-        strength = F.avg_pool2d(sure**2, 2)
-        hints = F.avg_pool2d(believed * sure**2, 2) / (strength + 1e-6)
+        weighted, strength = halve(torch.cat([believed * sure**2, sure**2], 1)).split((2, 1), 1)
+        hints = weighted / (strength + 1e-6)
         filled = self.spatial.fill(picture, hints * AB_SCALE, strength)
         carried = enlarge(filled["values"]) / AB_SCALE
         values = believed * sure + none * carried
@@ -128,5 +128,6 @@ class TemporalPropagationNetwork(nn.Module):
         H, W), bounded, and the logit of the expected error (B, 1, H, W)."""
         seen = F.relu(self.shrink(F.relu(self.enter(half))))
         found = self.belief(torch.cat([seen, enlarge(features)], 1)).float()
-        belief, error = enlarge(enlarge(found)).split((4, 1), 1)
-        return _LARGEST * torch.tanh(belief / _LARGEST), error
+        belief, error = found.split((4, 1), 1)
+        belief = _LARGEST * torch.tanh(belief / _LARGEST)
+        return enlarge(enlarge(belief)), enlarge(enlarge(error))

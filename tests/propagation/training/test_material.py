@@ -82,11 +82,9 @@ def moving(frames: int = 6) -> MovingSequence:
     codes = [luma8(to_lab(f)[..., 0]) for f in rgb]
     motion = MotionEstimator()
     pairs = list(zip(codes[1:], codes[:-1], strict=True))
-    return MovingSequence(
-        rgb,
-        np.stack([motion.flow(a, b) for a, b in pairs]).astype(np.float16),
-        np.stack([motion.flow(b, a) for a, b in pairs]).astype(np.float16),
-    )
+    back = np.stack([motion.flow(a, b) for a, b in pairs]).astype(np.float16)
+    forth = np.stack([motion.flow(b, a) for a, b in pairs]).astype(np.float16)
+    return MovingSequence(rgb, back, forth, back, forth)
 
 
 @pytest.mark.parametrize("size", [64, 128])

@@ -1,7 +1,7 @@
 """Motion between frames, and a tracker that follows one key frame along a clip.
 
-Motion is OpenCV's DIS optical flow on 8-bit L* (preset MEDIUM, and FAST for the way back that tests it). A `Tracker` keeps two candidates for the next frame's
-property and everything that tells how far each can be trusted:
+Motion is OpenCV's DIS optical flow on 8-bit L* (preset MEDIUM, and FAST for the way back that tests it). A `Tracker`
+keeps two candidates for the next frame's property and everything that tells how far each can be trusted:
 
 - the *key* candidate: flows composed back to the key frame, the property sampled there once, so it never blurs;
 - the *previous* candidate: the last result, moved by one step of motion.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class LightnessReader:
         self.shape = shape
         self._clip = clip
         self._cancel = cancel
-        self._kept: OrderedDict[int, Float] = OrderedDict()
+        self._kept: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._most = max(4, cache_bytes // (shape[0] * shape[1] * 4))
         self.last = -1
         self._closed = False
@@ -48,12 +48,15 @@ class LightnessReader:
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
-        frame = self._read(index)
-        lightness = shrink(lightness_of(frame), self.shape)
-        self._kept[index] = lightness
+        picture = self._picture(self._read(index))
+        self._kept[index] = picture
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
-        return lightness
+        return picture
+
+    def _picture(self, frame: Frame) -> NDArray[Any]:
+        """What is kept of a frame."""
+        return shrink(lightness_of(frame), self.shape)
 
     def _read(self, index: int) -> Frame:
         if index + 1 != self.last:

@@ -1,11 +1,17 @@
 """Measures the scans beside memory streams and torch loops: everything in one run, contestants taking turns.
 
-Every contestant allocates its own outputs, as an operator of torch does; the streams too, so all pay for fresh pages.
-A time is the fastest of all turns. A variant whose values or gradients differ from the torch loop's gets no time.
+Every contestant allocates its own outputs, as an operator of torch does; the streams too, in the same shapes, because
+the allocator decides by size and history whether memory is fresh pages, which cost as much as a scan. Each turn is two
+calls in a row of which the second is timed, so that what the contestant before left in the allocator does not count.
+
+A time is the fastest of all turns. A share of the stream or a multiple of the loop is the median over the turns of the
+ratio within one turn: a machine that changes its speed between turns changes both sides of it. A variant whose values
+or gradients differ from the torch loop's gets no time.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -23,33 +29,43 @@ INTERACTIVE = (3, 480, 854)  # channels under one set of gates a direction
 TOLERANCE = 1e-4  # relative L2 error that still earns a time
 FORWARD_FLOOR, BACKWARD_FLOOR, IMAGE_FLOOR = 0.6, 0.5, 0.25  # of the stream's speed
 LOOP_FLOOR, NORM_FLOOR, INTERACTIVE_FLOOR = 8.0, 1.3, 0.25
-_TURNS, _LOOP_TURNS = 15, 3
+_TURNS, _LOOP_TURNS = 9, 2  # the torch loops are slow and far from the scans: few turns tell enough
+_STREAMS = {"forward": "4 reads, 1 write", "backward": "6 reads, 4 writes"}
 
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One variant: its time, or None and the relative error that forbids one."""
+    """One variant: its times turn by turn (none if its relative error forbids them) and those of its rivals."""
 
     size: tuple[int, int, int]
     direction: str
     variant: str
-    ms: float | None
-    stream_ms: float
-    loop_ms: float
+    times_ms: tuple[float, ...]
+    stream_ms: tuple[float, ...]
+    loop_ms: tuple[float, ...]
     floor: float
     error: float
 
     @property
+    def ms(self) -> float | None:
+        """Fastest time."""
+        return min(self.times_ms, default=None)
+
+    @property
     def of_stream(self) -> float | None:
         """Speed as a share of the stream's."""
-        return None if self.ms is None else self.stream_ms / self.ms
+        return _ratio(self.stream_ms, self.times_ms)
 
     @property
     def times_loop(self) -> float | None:
         """Speed as a multiple of the torch loop's."""
-        return None if self.ms is None else self.loop_ms / self.ms
+        return _ratio(self.loop_ms, self.times_ms)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain types."""
+        return asdict(self) | {"ms": self.ms, "of_stream": self.of_stream, "times_loop": self.times_loop}
 
 
 @dataclass(frozen=True)
@@ -59,22 +75,28 @@ class KernelTable:
     machine: str
     threads: int
     rows: tuple[Row, ...]
-    interactive_ms: float | None
-    yardstick_ms: float | None
+    interactive_ms: tuple[float, ...]  # turn by turn, none if the values are wrong
+    yardstick_ms: tuple[float, ...]
+
+    @property
+    def interactive_share(self) -> float | None:
+        """Time of the interactive case as a share of the yardstick's."""
+        return _ratio(self.interactive_ms, self.yardstick_ms)
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain types."""
-        rows = [asdict(r) | {"of_stream": r.of_stream, "times_loop": r.times_loop} for r in self.rows]
-        return asdict(self) | {"rows": rows, "normalisation": self.normalisation()}
+        rows = [r.to_json() for r in self.rows]
+        return asdict(self) | {"rows": rows, "normalisation": self.normalisation(),
+                               "interactive_share": self.interactive_share}
 
     def normalisation(self) -> dict[str, float]:
         """Size and direction -> time of normalising and scanning over that of scanning alone."""
-        found = {(r.size, r.direction, r.variant): r.ms for r in self.rows}
+        found = {(r.size, r.direction, r.variant): r.times_ms for r in self.rows}
         ratios = {}
         for (size, direction, variant), alone in found.items():
-            both = found.get((size, direction, "forward, normalised"))
-            if variant == "forward" and alone and both:
-                ratios[f"{_title(size)} {direction}"] = both / alone
+            ratio = _ratio(found.get((size, direction, "forward, normalised"), ()), alone)
+            if variant == "forward" and ratio is not None:
+                ratios[f"{_title(size)} {direction}"] = ratio
         return ratios
 
     def markdown(self) -> str:
@@ -86,18 +108,19 @@ class KernelTable:
                 cells = f"wrong by {r.error:.1e} | - | -"
             else:
                 floor = f" (floor {r.floor:.0%})"
-                cells = f"{r.ms:.2f} | {r.of_stream:.0%}{floor} | {r.times_loop:.0f}"
+                loop_floor = "" if "plain" in r.variant else f" (floor {LOOP_FLOOR:.0f})"
+                cells = f"{r.ms:.2f} | {r.of_stream:.0%}{floor} | {r.times_loop:.1f}{loop_floor}"
             lines.append(f"| {_title(r.size)} | {r.direction} | {r.variant} | {cells} |")
         ratios = self.normalisation().values()
         if ratios:
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-            lines += ["", f"Normalise and scan over scan alone: {spread} (floor {NORM_FLOOR})"]
-        if self.interactive_ms is not None:
+            lines += ["", f"Normalise and scan over scan alone: {spread} (at most {NORM_FLOOR})"]
+        if self.interactive_ms:
             text = f"{INTERACTIVE[0]} channels, {INTERACTIVE[2]}x{INTERACTIVE[1]}, shared gates, four directions merged"
-            lines.append(f"{text}: {self.interactive_ms:.2f} ms")
-            if self.yardstick_ms:
-                share = self.interactive_ms / self.yardstick_ms
-                lines[-1] += f", {share:.2f} of one DIS call of {self.yardstick_ms:.1f} ms (floor {INTERACTIVE_FLOOR})"
+            lines += ["", f"{text}: {min(self.interactive_ms):.2f} ms"]
+            if self.interactive_share is not None:
+                call = f"one DIS call of {min(self.yardstick_ms):.1f} ms (at most {INTERACTIVE_FLOOR})"
+                lines[-1] += f", {self.interactive_share:.2f} of {call}"
         return "\n".join(lines)
 
 
@@ -167,20 +190,17 @@ def _measure(size: tuple[int, int, int], direction: Direction, turns: int) -> li
     for name, gates in (("backward", weights), ("backward, plain NCHW gates", image)):
         if name == "backward" or horizontal:
             backwards[name], errors[name] = _backward(forwards[name.replace("back", "for")], x, gates, top, wanted)
-    times = _fastest({**_streams(x.detach()), **forwards, **backwards}, turns)
     loops: dict[str, Callable[[], object]] = {
         "forward": torch.no_grad()(lambda: torch_loop(x, weights, direction)),
         "backward": lambda: _retained(expected, (x, weights), top),
     }
-    loop_times = _fastest(loops, min(turns, _LOOP_TURNS))
+    times, loop_times = _race({**_streams(x.detach(), raw), **forwards, **backwards}, loops, turns)
     rows = []
     for name in errors:
-        forward = name.startswith("forward")
-        floor = IMAGE_FLOOR if "plain" in name else FORWARD_FLOOR if forward else BACKWARD_FLOOR
-        stream = times["4 reads, 1 write" if forward else "6 reads, 4 writes"]
-        ms = times[name] if errors[name] < TOLERANCE else None
-        loop = loop_times["forward" if forward else "backward"]
-        rows.append(Row(size, direction, name, ms, stream, loop, floor, errors[name]))
+        way = "forward" if name.startswith("forward") else "backward"
+        floor = IMAGE_FLOOR if "plain" in name else FORWARD_FLOOR if way == "forward" else BACKWARD_FLOOR
+        own = times[name] if errors[name] < TOLERANCE else ()
+        rows.append(Row(size, direction, name, own, times[_STREAMS[way]], loop_times[way], floor, errors[name]))
     return rows
 
 
@@ -198,28 +218,30 @@ def _backward(forward: Callable[[], Tensor], x: Tensor, gates: Tensor, top: Tens
     return lambda: _retained(h, (x, gates), top), max(_error(gx, wanted[0]), _error(gg, wanted[1]))
 
 
-def _streams(x: Tensor) -> dict[str, Callable[[], object]]:
-    """Loops over as many arrays of the size of x as a scan reads and writes, on as many threads."""
+def _streams(x: Tensor, gates: Tensor) -> dict[str, Callable[[], object]]:
+    """Loops that read and write as much as a scan of x, on as many threads, and allocate their outputs as it does."""
     from kernels import cpu_streams
     from kernels.vector import TILE
 
-    reads = [x.clone().numpy().reshape(-1) for _ in range(6)]
-    parts = x.numel() // TILE
+    def flat(tensor: Tensor) -> list[Any]:
+        return list(tensor.view(-1, x.numel()).numpy())
 
-    def stream(kernel: Callable[..., None], inputs: int, outputs: int) -> Callable[[], object]:
+    reads = [*flat(x.clone()), *flat(gates.clone()), *flat(x.clone()), *flat(x.clone())]
+
+    def stream(kernel: Callable[..., None], inputs: int, *like: Tensor) -> Callable[[], object]:
         def call() -> None:
-            outs = [torch.empty_like(x).numpy().reshape(-1) for _ in range(outputs)]
-            run_parts(kernel, (*reads[:inputs], *outs), parts, x.numel())
+            outs = [part for tensor in like for part in flat(torch.empty_like(tensor))]
+            run_parts(kernel, (*reads[:inputs], *outs), x.numel() // TILE, x.numel())
 
         return call
 
-    return {"4 reads, 1 write": stream(cpu_streams.read4_write1, 4, 1),
-            "6 reads, 4 writes": stream(cpu_streams.read6_write4, 6, 4)}
+    return {_STREAMS["forward"]: stream(cpu_streams.read4_write1, 4, x),
+            _STREAMS["backward"]: stream(cpu_streams.read6_write4, 6, x, gates)}
 
 
 def _interactive(size: tuple[int, int, int], yardstick: Callable[[], float] | None,
-                 turns: int) -> tuple[float | None, float | None]:
-    """Fastest times in ms of four merged scans under shared gates (None if wrong), and of the yardstick."""
+                 turns: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Times in ms of four merged scans under shared gates (none if wrong), and of the yardstick, turn by turn."""
     generator = torch.Generator().manual_seed(1)
     channels, height, width = size
     x = torch.rand(1, channels, height, width, generator=generator)
@@ -235,27 +257,37 @@ def _interactive(size: tuple[int, int, int], yardstick: Callable[[], float] | No
     right = _error(call(), expected) < TOLERANCE
     ours, theirs = [], []
     for _ in range(turns):
-        ours.append(_ms(call))
+        ours.append(_second(call))
         if yardstick is not None:
             theirs.append(yardstick())
-    return min(ours) if right else None, min(theirs) if theirs else None
+    return tuple(ours) if right else (), tuple(theirs)
 
 
-def _fastest(calls: dict[str, Callable[[], object]], turns: int) -> dict[str, float]:
-    """Fastest time in ms of every call, the calls taking turns, after one turn that warms up."""
-    best = dict.fromkeys(calls, float("inf"))
-    for turn in range(turns + 1):
+def _race(calls: dict[str, Callable[[], object]], loops: dict[str, Callable[[], object]],
+          turns: int) -> tuple[dict[str, tuple[float, ...]], dict[str, tuple[float, ...]]]:
+    """Times in ms of every call and, in the first turns, of every loop: each once a turn, one after the other."""
+    times: dict[str, tuple[float, ...]] = dict.fromkeys(calls, ())
+    loop_times: dict[str, tuple[float, ...]] = dict.fromkeys(loops, ())
+    for turn in range(turns):
         for name, call in calls.items():
-            ms = _ms(call)
-            if turn > 0:
-                best[name] = min(best[name], ms)
-    return best
+            times[name] += (_second(call),)
+        for name, call in loops.items() if turn < _LOOP_TURNS else ():
+            loop_times[name] += (_second(call),)
+    return times, loop_times
 
 
-def _ms(call: Callable[[], object]) -> float:
+def _second(call: Callable[[], object]) -> float:
+    """Time in ms of the second of two calls in a row."""
+    call()
     start = time.perf_counter()
     call()
     return 1000 * (time.perf_counter() - start)
+
+
+def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> float | None:
+    """Median over the turns that both took of theirs / ours; None without such turns."""
+    ratios = [a / b for a, b in zip(theirs, ours, strict=False)]
+    return statistics.median(ratios) if ratios else None
 
 
 def _error(got: Tensor, wanted: Tensor) -> float:

@@ -22,6 +22,7 @@ from kernels.vector import (
     load,
     magnitude,
     prefetch,
+    prefetch_to_write,
     store,
     times_sign,
     transpose_tile,
@@ -113,10 +114,17 @@ def _step_lanes(x, x_at, gates, at, far, least, state, old, new, h, h_at, length
 
 
 @njit(**options)
-def step_line(x, x_at, gates, at, far, least, state, old, new, h, h_at, length):
-    """One line of the recurrence, to `h` in its storage type and to the state's line `new` unrounded."""
+def step_line(x, x_at, gates, at, far, least, state, old, new, h, h_at, length, ahead):
+    """One line of the recurrence, to `h` in its storage type and to the state's line `new` unrounded.
+
+    `ahead` leads from a gate to its namesake on the next line, which is asked for meanwhile: hardware that prefetches
+    follows three streams badly when their lines come in descending order. 0 asks for nothing.
+    """
     whole = length // TILE * TILE
     for i in range(0, whole, TILE):
+        if ahead != 0:
+            for j in range(3):
+                prefetch(gates, at + ahead + j * far + i)
         _step_lanes(x, x_at, gates, at, far, least, state, old, new, h, h_at, length, i, WIDE)
     for i in range(whole, length):
         _step_lanes(x, x_at, gates, at, far, least, state, old, new, h, h_at, length, i, ONE)
@@ -256,32 +264,54 @@ def first_line(top, top_at, q, old, q_far, gx, gx_at, length):
 @njit(**options)
 def load_strip(plane, at, rows, columns, first, width, strip, to, pitch):
     """Columns first.. of a plane (rows, columns) to scratch lines `pitch` apart."""
-    whole_rows, whole_width = rows // TILE * TILE, width // TILE * TILE
-    for i in range(0, whole_rows, TILE):
-        for k in range(0, whole_width, TILE):
+    if rows < TILE or width < TILE:
+        for i in range(rows):
+            for k in range(width):
+                store(strip, to + k * pitch + i, load(plane, at + i * columns + first + k, ONE))
+        return
+    for n in range(_tiles(rows)):
+        i = _tile_start(n, rows)
+        for m in range(_tiles(width)):
+            k = _tile_start(m, width)
             transpose_tile(plane, at + i * columns + first + k, columns, strip, to + k * pitch + i, pitch)
-    for i in range(rows):
-        for k in range(whole_width if i < whole_rows else 0, width):
-            store(strip, to + k * pitch + i, load(plane, at + i * columns + first + k, ONE))
 
 
 @njit(**options)
 def store_strip(strip, at, pitch, plane, to, rows, columns, first, width):
     """Scratch lines to columns first.. of a plane (rows, columns)."""
-    whole_rows, whole_width = rows // TILE * TILE, width // TILE * TILE
-    for i in range(0, whole_rows, TILE):
-        for k in range(0, whole_width, TILE):
+    if rows < TILE or width < TILE:
+        for i in range(rows):
+            for k in range(width):
+                store(plane, to + i * columns + first + k, load(strip, at + k * pitch + i, ONE))
+        return
+    for n in range(_tiles(rows)):
+        i = _tile_start(n, rows)
+        for m in range(_tiles(width)):
+            k = _tile_start(m, width)
             transpose_tile(strip, at + k * pitch + i, pitch, plane, to + i * columns + first + k, columns)
-    for i in range(rows):
-        for k in range(whole_width if i < whole_rows else 0, width):
-            store(plane, to + i * columns + first + k, load(strip, at + k * pitch + i, ONE))
 
 
 @njit(**_inline)
-def ask_for_strip(plane, at, rows, columns, first, part, parts):
-    """Prefetches one of `parts` shares of a strip, to be called while another strip is at work."""
+def _tiles(length):
+    """Tiles that cover a length."""
+    return (length + TILE - 1) // TILE
+
+
+@njit(**_inline)
+def _tile_start(n, length):
+    """Where the n-th tile begins; the last ends with the length and may cover again what the one before it did."""
+    return min(n * TILE, length - TILE)
+
+
+@njit(**_inline)
+def ask_for_strip(plane, at, rows, columns, first, part, parts, to_write):
+    """Prefetches one of `parts` shares of a strip while another is at work; a strip outside the plane is none."""
+    if not 0 <= first < columns:
+        return
     for i in range(rows * part // parts, rows * (part + 1) // parts):
         here = at + i * columns + first
-        prefetch(plane, here)
-        prefetch(plane, here + STRIP // 2)
-        prefetch(plane, here + STRIP - 1)
+        for k in (0, STRIP // 2, STRIP - 1):
+            if to_write:
+                prefetch_to_write(plane, here + k)
+            else:
+                prefetch(plane, here + k)

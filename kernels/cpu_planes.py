@@ -37,6 +37,20 @@ from kernels.cpu_lines import (
 )
 
 _kernel: Any = dict(options, cache=True)
+_inline: Any = dict(options, forceinline=True)
+
+
+@njit(**_inline)
+def _strip_at(n, count, columns, descending):
+    """First column and width of the n-th of `count` strips in the order of work, and the first column of the next."""
+    column = (count - 1 - n if descending else n) * STRIP
+    return column, min(STRIP, columns - column), column - STRIP if descending else column + STRIP
+
+
+@njit(**_inline)
+def _new_and_old(t, r, pitch):
+    """Scratch lines that line t of channel r writes and reads; each channel has two, taken by turns."""
+    return (2 * r + t % 2) * pitch + PAD, (2 * r + (t + 1) % 2) * pitch + PAD
 
 
 @njit(**_kernel)
@@ -53,15 +67,14 @@ def forward_vertical(x, gates, h, kind, channels, rows, columns, reverse, least,
                 weights_line(gates, g_at, area, least, p, PAD, pitch, columns)
             for r in range(low, high):
                 at = (u * channels + r) * area + t * columns
-                new = (2 * r + t % 2) * pitch + PAD
-                old = (2 * r + (t + 1) % 2) * pitch + PAD
+                new, old = _new_and_old(t, r, pitch)
                 if step == 0:
                     copy_line(x, at, state, new, columns)
                     copy_line(x, at, h, at, columns)
                 elif channels > 1:
-                    step_line(x, at, p, PAD, pitch, 0.0, state, old, new, h, at, columns)
+                    step_line(x, at, p, PAD, pitch, 0.0, state, old, new, h, at, columns, 0)
                 else:
-                    step_line(x, at, gates, g_at, area, least, state, old, new, h, at, columns)
+                    step_line(x, at, gates, g_at, area, least, state, old, new, h, at, columns, 0)
 
 
 @njit(**_kernel)
@@ -70,15 +83,14 @@ def forward_horizontal(x, gates, h, kind, channels, rows, columns, reverse, leas
     area, pitch = rows * columns, line_pitch(rows)
     far = STRIP * pitch
     in_place = scanned and channels == 1
+    ahead = -rows if reverse else rows
     p = np.zeros(1 if in_place else 3 * far, kind.dtype)
     strip = np.zeros(far, kind.dtype)
     state = np.zeros(2 * channels * pitch, kind.dtype)
     count = (columns + STRIP - 1) // STRIP
     for u in range(first, last):
         for n in range(count):
-            column = (count - 1 - n if reverse else n) * STRIP
-            following = column - STRIP if reverse else column + STRIP
-            width = min(STRIP, columns - column)
+            column, width, following = _strip_at(n, count, columns, reverse)
             g_at = 3 * u * area + column * rows
             if not in_place:
                 _strip_weights(gates, g_at, 3 * u * area, scanned, rows, columns, column, width, least, p, pitch, far)
@@ -88,16 +100,16 @@ def forward_horizontal(x, gates, h, kind, channels, rows, columns, reverse, leas
                 for step in range(width):
                     k = width - 1 - step if reverse else step
                     here = k * pitch + PAD
-                    new = (2 * r + (column + k) % 2) * pitch + PAD
-                    old = (2 * r + (column + k + 1) % 2) * pitch + PAD
-                    if 0 <= following < columns:
-                        ask_for_strip(x, at, rows, columns, following, step, width)
+                    new, old = _new_and_old(column + k, r, pitch)
+                    ask_for_strip(x, at, rows, columns, following, step, width, False)
+                    ask_for_strip(h, at, rows, columns, column, step, width, True)
                     if n == 0 and step == 0:
                         copy_line(strip, here, state, new, rows)
                     elif in_place:
-                        step_line(strip, here, gates, g_at + k * rows, area, least, state, old, new, strip, here, rows)
+                        step_line(strip, here, gates, g_at + k * rows, area, least, state, old, new, strip, here, rows,
+                                  ahead)
                     else:
-                        step_line(strip, here, p, here, far, 0.0, state, old, new, strip, here, rows)
+                        step_line(strip, here, p, here, far, 0.0, state, old, new, strip, here, rows, 0)
                 store_strip(strip, PAD, pitch, h, at, rows, columns, column, width)
 
 
@@ -139,8 +151,7 @@ def backward_vertical(top, x, gates, h, gx, gg, kind, channels, rows, columns, r
                 d[:] = 0
             for r in range(channels):
                 at = (u * channels + r) * area + t * columns
-                new = (2 * r + t % 2) * 3 * pitch + PAD
-                old = (2 * r + (t + 1) % 2) * 3 * pitch + PAD
+                new, old = _new_and_old(t, r, 3 * pitch)
                 if start:
                     first_line(top, at, q, old, pitch, gx, at, columns)
                     continue
@@ -172,9 +183,7 @@ def backward_horizontal(top, x, gates, h, gx, gg, kind, channels, rows, columns,
     for u in range(first, last):
         q[:] = 0
         for n in range(count):
-            column = (n if reverse else count - 1 - n) * STRIP
-            following = column + STRIP if reverse else column - STRIP
-            width = min(STRIP, columns - column)
+            column, width, following = _strip_at(n, count, columns, not reverse)
             outside = column + width if reverse else column - 1
             g_at = 3 * u * area + column * rows
             if not in_place:
@@ -189,15 +198,13 @@ def backward_horizontal(top, x, gates, h, gx, gg, kind, channels, rows, columns,
                     load_strip(h, at, rows, columns, outside, 1, hs, far + PAD, pitch)
                 for step in range(width):
                     k = step if reverse else width - 1 - step
-                    t = column + k
                     here = k * pitch + PAD
-                    new = (2 * r + t % 2) * 3 * pitch + PAD
-                    old = (2 * r + (t + 1) % 2) * 3 * pitch + PAD
+                    new, old = _new_and_old(column + k, r, 3 * pitch)
                     before = far + PAD if step == width - 1 else here + pitch if reverse else here - pitch
-                    if 0 <= following < columns:
-                        ask_for_strip(top, at, rows, columns, following, step, width)
-                        ask_for_strip(x, at, rows, columns, following, step, width)
-                        ask_for_strip(h, at, rows, columns, following, step, width)
+                    ask_for_strip(top, at, rows, columns, following, step, width, False)
+                    ask_for_strip(x, at, rows, columns, following, step, width, False)
+                    ask_for_strip(h, at, rows, columns, following, step, width, False)
+                    ask_for_strip(gx, at, rows, columns, column, step, width, True)
                     if n == count - 1 and step == width - 1:
                         first_line(tops, here, q, old, pitch, tops, here, rows)
                         if in_place:
@@ -246,8 +253,7 @@ def adjoint_vertical(top, gates, out, kind, channels, rows, columns, reverse, le
             g_at = 3 * u * area + t * columns
             for r in range(low, high):
                 at = (u * channels + r) * area + t * columns
-                new = (2 * r + t % 2) * 3 * pitch + PAD
-                old = (2 * r + (t + 1) % 2) * 3 * pitch + PAD
+                new, old = _new_and_old(t, r, 3 * pitch)
                 if step == rows - 1:
                     first_line(top, at, q, old, pitch, out, at, columns)
                 else:
@@ -266,8 +272,7 @@ def adjoint_horizontal(top, gates, out, kind, channels, rows, columns, reverse, 
     for u in range(first, last):
         q[:] = 0
         for n in range(count):
-            column = (n if reverse else count - 1 - n) * STRIP
-            width = min(STRIP, columns - column)
+            column, width, following = _strip_at(n, count, columns, not reverse)
             g_at = 3 * u * area + column * rows
             if not scanned:
                 _strip_weights(gates, g_at, 3 * u * area, False, rows, columns, column, width, least, p, pitch, far)
@@ -277,8 +282,9 @@ def adjoint_horizontal(top, gates, out, kind, channels, rows, columns, reverse, 
                 for step in range(width):
                     k = step if reverse else width - 1 - step
                     here = k * pitch + PAD
-                    new = (2 * r + (column + k) % 2) * 3 * pitch + PAD
-                    old = (2 * r + (column + k + 1) % 2) * 3 * pitch + PAD
+                    new, old = _new_and_old(column + k, r, 3 * pitch)
+                    ask_for_strip(top, at, rows, columns, following, step, width, False)
+                    ask_for_strip(out, at, rows, columns, column, step, width, True)
                     if n == count - 1 and step == width - 1:
                         first_line(strip, here, q, old, pitch, strip, here, rows)
                     elif scanned:

@@ -16,6 +16,7 @@ from kernels.errors import BackendError
 # Name -> module and the torch device type it serves; the first available one for a device is the default.
 _BACKENDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cpu": ("kernels.cpu", ("cpu",)),
+    "cuda": ("kernels.cuda", ("cuda",)),
     "reference": ("kernels.reference", ("cpu", "cuda", "mps")),
 }
 
@@ -33,6 +34,19 @@ def why_not(name: str) -> str | None:
     return reason
 
 
+def default(device_type: str) -> str:
+    """The name of the backend that `pick` takes for tensors on `device_type`; raises BackendError without any."""
+    for candidate, (_, devices) in _BACKENDS.items():
+        if device_type in devices and why_not(candidate) is None:
+            return candidate
+    raise BackendError(f"no scan backend serves tensors on {device_type}")
+
+
+def serves(name: str, device_type: str) -> bool:
+    """Whether backend `name` is for tensors on `device_type`, available here or not."""
+    return device_type in _BACKENDS[name][1]
+
+
 def pick(device_type: str, name: str | None = None) -> ModuleType:
     """The backend for tensors on `device_type`, or the one asked for by name.
 
@@ -40,12 +54,9 @@ def pick(device_type: str, name: str | None = None) -> ModuleType:
     """
     if name is not None:
         reason = why_not(name)
-        if reason is None and device_type not in _BACKENDS[name][1]:
+        if reason is None and not serves(name, device_type):
             reason = f"it does not serve tensors on {device_type}"
         if reason is not None:
             raise BackendError(f"scan backend '{name}' cannot be used: {reason}")
         return importlib.import_module(_BACKENDS[name][0])
-    for candidate, (module, devices) in _BACKENDS.items():
-        if device_type in devices and why_not(candidate) is None:
-            return importlib.import_module(module)
-    raise BackendError(f"no scan backend serves tensors on {device_type}")
+    return importlib.import_module(_BACKENDS[default(device_type)][0])

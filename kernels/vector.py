@@ -235,9 +235,8 @@ def _spread(builder: Any, scalar: Any, kind: Any) -> Any:
     return builder.shuffle_vector(first, first, _splat((word, 0), kind.count))
 
 
-@intrinsic
-def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
-    """Asks for the cache line that holds array[index]; an address outside the array does no harm."""
+def _asking(write: int) -> Any:
+    """Generates a request for the cache line that holds array[index], to be read (0) or written (1)."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         word = ir.IntType(32)
@@ -245,10 +244,22 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         byte = builder.bitcast(pointer, ir.IntType(8).as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [byte.type, word, word, word])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [byte, word(0), word(2), word(1)])
+        builder.call(function, [byte, word(write), word(2), word(1)])
         return context.get_dummy_value()
 
-    return types.void(array, types.intp), generate
+    return generate
+
+
+@intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Asks for the cache line that holds array[index]; an address outside the array does no harm."""
+    return types.void(array, types.intp), _asking(0)
+
+
+@intrinsic
+def prefetch_to_write(typingctx: Any, array: Any, index: Any) -> Any:
+    """As `prefetch`, for a cache line that is about to be written."""
+    return types.void(array, types.intp), _asking(1)
 
 
 @intrinsic

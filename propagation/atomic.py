@@ -105,6 +105,15 @@ class StagedFiles:
             flush_file(waiting)
         self._names.append(name)
 
+    @contextmanager
+    def place(self, name: str) -> Iterator[Path]:
+        """Yield the path to fill file `name` at, for libraries that write files themselves; errors as `put`."""
+        waiting = self._staging / name
+        with output_boundary(self._folder / name):
+            yield waiting
+            flush_file(waiting)
+        self._names.append(name)
+
     def publish(self) -> None:
         """Give every file its name; each rename is whole in itself. Raises OutputExistsError before the first of
         them."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kernels.bench import KernelTable
     from propagation.bench.carry import CarryTable
     from propagation.bench.densify import DensifyTable
+    from propagation.bench.hdr import HdrTable
     from propagation.densify import Densifier
 
     Floats = NDArray[np.float32]
@@ -30,12 +31,18 @@ DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp
 
 
 @click.command("bench", short_help="Measure against the baselines and print the tables.")
-@click.argument("what", type=click.Choice(["densify", "propagate", "kernels"]))
+@click.argument("what", type=click.Choice(["densify", "propagate", "hdr", "kernels"]))
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every single score.")
 @click.option("--every", type=click.IntRange(min=2), multiple=True, help="Frames between keys. Default: 10 20 30 40.")
-@click.option("--clip", "clips", multiple=True, metavar="NAME", help="Only this clip (propagate). Repeatable.")
-@click.option("--limit", type=click.IntRange(min=1), help="Pictures of each folder (densify), frames of each clip.")
+@click.option(
+    "--clip", "clips", multiple=True, metavar="NAME", help="Only this clip or panorama (propagate, hdr). Repeatable."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Pictures of each folder (densify), frames of each clip, clips of each panorama (hdr).",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for ours; the baselines always use one.")
 @progress_option
@@ -53,21 +60,26 @@ def command(
     """Measure against the baselines on the clips or pictures of FOLDER, in one run, and print the table.
 
     `propagate` takes a folder of clips in color, `densify` one or several of photographs or clips (their middle frame).
-    Without FOLDER the demo's clip is measured. `kernels` takes none and measures the scans on this machine.
+    Without FOLDER the demo's clip is measured. `hdr` takes the folder that holds the validation panoramas. `kernels`
+    takes none and measures the scans on this machine.
     """
     from app import machine
     from app.cli.progress import print_json, shown
 
     if what == "propagate" and len(folders) > 1:
         raise click.UsageError("propagate measures one FOLDER at a time")
+    if what == "hdr" and len(folders) != 1:
+        raise click.UsageError("hdr measures one FOLDER, the one that holds env_cc0_pmndrs and exr")
     if what == "kernels" and folders:
         raise click.UsageError("kernels measures no FOLDER")
     machine.set_threads(threads)
     target = machine.choose_device(device)
     with _folders(folders) as chosen, shown("measure", progress_form) as progress:
-        table: DensifyTable | CarryTable | KernelTable
+        table: DensifyTable | CarryTable | HdrTable | KernelTable
         if what == "kernels":
             table = _kernels(progress)
+        elif what == "hdr":
+            table = _hdr(chosen[0], list(clips) or None, limit, progress)
         elif what == "densify":
             table = _densify(chosen, limit, target, progress)
         else:
@@ -113,6 +125,22 @@ def _propagate(
         two_sided={f"{OURS}, two-sided": our_carry(device)},
         frames=limit or carry.FRAME_LIMIT,
         clips=names,
+        progress=progress,
+    )
+
+
+def _hdr(
+    folder: Path, names: list[str] | None, limit: int | None, progress: Callable[[int, int, str], None]
+) -> HdrTable:
+    from propagation.bench import hdr
+    from propagation.bench.panoramas import VALIDATION_SEEDS
+
+    return hdr.run(
+        folder,
+        {f"{OURS}, carried light alone": partial(hdr.ours, merged=False), OURS: hdr.ours},
+        two_sided={f"{OURS}, two-sided": hdr.ours},
+        names=names,
+        seeds=VALIDATION_SEEDS[:limit],
         progress=progress,
     )
 

@@ -12,18 +12,20 @@ from app.cli.progress import print_json, run_job
 
 if TYPE_CHECKING:
     from app.demo import DemoOutcome
+    from app.progress import CancelToken
 
 
 @click.command("demo", short_help="Run the main job on the two clips that come with the program.")
 @click.option(
     "-o", "--output", "folder", default="output/demo", show_default=True, metavar="FOLDER", help="Where to write."
 )
+@click.option("--hdr", is_flag=True, help="Make a clip HDR from one HDR key frame instead.")
 @compute_options
 @progress_option
-def command(folder: str, device: str, threads: int | None, size: int, progress_form: str) -> None:
+def command(folder: str, hdr: bool, device: str, threads: int | None, size: int, progress_form: str) -> None:
     """Color a film of 1940 from scribbles, and a flower from one key frame, with a contact sheet of each.
 
-    Files of an earlier demo are replaced.
+    With --hdr a clip of a sunset becomes HDR. Files of an earlier demo are replaced.
     """
     from app import machine
     from app.demo import DemoSettings, demo_job
@@ -31,6 +33,9 @@ def command(folder: str, device: str, threads: int | None, size: int, progress_f
 
     machine.set_threads(threads)
     cancel = CancelToken()
+    if hdr:
+        _hdr(Path(folder), size, cancel, progress_form)
+        return
     settings = DemoSettings(Path(folder), device=device, size=size)
     outcome = run_job(demo_job(settings, cancel), cancel, progress_form)
     if progress_form == "json":
@@ -38,6 +43,22 @@ def command(folder: str, device: str, threads: int | None, size: int, progress_f
         print_json({"stage": "done", "files": files, "psnr_ab": dict(outcome.psnr)})
     else:
         _print_outcome(outcome)
+
+
+def _hdr(folder: Path, size: int, cancel: CancelToken, progress_form: str) -> None:
+    from app.demo_hdr import TRUTH_FRAME, hdr_demo_job
+
+    outcome = run_job(hdr_demo_job(folder, size, cancel), cancel, progress_form)
+    files = [str(path.resolve()) for path in (outcome.pictures, outcome.preview, outcome.sheet)]
+    if progress_form == "json":
+        print_json({"stage": "done", "files": files, "log_rmse": outcome.log_rmse})
+        return
+    click.echo(f"Frame {TRUTH_FRAME} against its true light, RMSE of log10 on clipped pixels:")
+    for name, error in outcome.log_rmse.items():
+        click.echo(f"  {name:<20} {error:6.3f}")
+    click.echo("HDR pictures, a preview for ordinary screens, and a contact sheet at three exposures:")
+    for file in files:
+        click.echo(f"  {file}")
 
 
 def _print_outcome(outcome: DemoOutcome) -> None:

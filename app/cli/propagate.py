@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from app.cli.hdr import HdrOptions, hdr_options, propagate_hdr
 from app.cli.options import FrameFile, FrameRange, compute_options, output_options
 from app.cli.progress import print_outcome, run_job
 from app.cli.render import render
@@ -41,8 +42,11 @@ PROJECT_SUFFIX = ".huecast"
     type=FrameRange(),
     help="Frames to color: A <= n < B. Default: all of them; of a project those between its marks.",
 )
-@click.option("--property", type=click.Choice(["color"]), default="color", show_default=True, help="What is carried.")
+@click.option(
+    "--property", type=click.Choice(["color", "hdr"]), default="color", show_default=True, help="What is carried."
+)
 @click.option("--from-grey", is_flag=True, help="Drop the clip's own color first.")
+@hdr_options
 @compute_options
 @output_options
 @click.pass_context
@@ -60,6 +64,7 @@ def command(
     size: int,
     force: bool,
     progress_form: str,
+    **hdr: Any,
 ) -> None:
     """Carry the colors of key frames or hints through CLIP: a video, a folder of images or a pattern like %05d.png.
 
@@ -67,6 +72,10 @@ def command(
 
     Frames count from 0 whatever their file numbers. Key frames may lie outside the range. Frames outside it, and
     shots without a key frame, leave as they came; the clip's own lightness is kept everywhere.
+
+    With --property hdr the keys are HDR pictures (EXR, Radiance HDR, float TIFF, 16-bit PNG in PQ or HLG), and OUT is a
+    pattern such as %05d.exr or %05d.png (16 bits, PQ or HLG). Well exposed pixels are the clip's own, linearised;
+    clipped and crushed ones take the keys' light. The frames of the range are written.
     """
     from app import machine
     from app.jobs import CancelToken, PropagateSettings, propagate_job
@@ -82,6 +91,12 @@ def command(
         return
     if out is None:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    if property == "hdr":
+        if hints or from_grey:
+            raise click.UsageError("--hints and --from-grey belong to color, not to --property hdr.")
+        options = HdrOptions(**hdr)
+        propagate_hdr(Path(clip), Path(out), keys, frames or (0, None), size, force, options, progress_form)
+        return
     given = [Keyframe(index, "key", Path(path)) for index, path in keys]
     given += [Keyframe(index, "hints", Path(path)) for index, path in hints]
     start, stop = frames or (0, None)

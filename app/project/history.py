@@ -91,6 +91,10 @@ class History:
         """Remembers `project` (default: the current one) as the content of the file."""
         self._saved = self._project if project is None else project
 
+    def mark_unsaved(self) -> None:
+        """Nothing of this is in the file, as after a recovery."""
+        self._saved = None
+
     def push(self, command: Command) -> Push:
         """Applies `command`; raises what its `apply` raises, and then nothing has changed."""
         before = self._project

@@ -69,7 +69,7 @@ def open_project(path: Path) -> Opened:
     return Opened(project, path, found)
 
 
-def save_project(project: Project, path: Path) -> None:
+def save_project(project: Project, path: Path, *, keep_previous: bool = True) -> None:
     """Writes `project` to `path` whole or not at all, keeping the previous file as `name~`.
 
     The written file is read back and compared before it takes the name. Raises OutputError or NoSpaceError of
@@ -82,7 +82,7 @@ def save_project(project: Project, path: Path) -> None:
         if written.read_bytes() != data:
             raise ProjectError("the file read back differs from what was written", path=path)
 
-    with atomic_write(path, keep_previous=True, verify=verify) as temporary:
+    with atomic_write(path, keep_previous=keep_previous, verify=verify) as temporary:
         temporary.write_bytes(data)
 
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from app.ui.window import MainWindow
 
 
+NEED_CLIP = ("play", "shuttle_back", "shuttle_forward", "previous_frame", "next_frame", "back_second",
+             "forward_second", "first_frame", "last_frame", "previous_key", "next_key", "mark_in", "mark_out", "go_in",
+             "go_out", "timeline_in", "timeline_out", "timeline_all")
+
+
 class Actions:
     """Connects the actions by name to what they do."""
 
@@ -27,14 +32,15 @@ class Actions:
             "open": files.ask_open,
             "open_folder": files.ask_open_folder,
             "sample": lambda: sample.open_sample(window.files, window.session),
-            "save": files.save,
-            "save_as": files.save_as,
+            "save": lambda: self.save(files.save),
+            "save_as": lambda: self.save(files.save_as),
             "relink": files.ask_relink,
+            "recover": files.offer_recovery,
             "import_key": lambda: files.ask_import_key(playback.frame),
             "export": self.export,
             "quit": window.close,
-            "undo": window.session.undo_step,
-            "redo": window.session.redo_step,
+            "undo": self.undo,
+            "redo": self.redo,
             "keep_key": self.keep_key,
             "drop_picture": lambda: window.session.do(SetPicture(playback.frame, None)),
             "clear_strokes": lambda: window.session.do(ClearStrokes(playback.frame)),
@@ -69,6 +75,9 @@ class Actions:
             "zoom_out": lambda: canvas.zoom_by(0.8),
             "fit": canvas.fit,
             "actual": canvas.show_actual,
+            "timeline_in": lambda: window.timeline.zoom(1.5),
+            "timeline_out": lambda: window.timeline.zoom(1 / 1.5),
+            "timeline_all": window.timeline.show_all,
             "shortcuts": lambda: self._show(ShortcutDialog(window)),
             "about": window.about,
         }
@@ -123,10 +132,30 @@ class Actions:
             "clear_strokes": bool(key.strokes), "remove_key": not key.is_empty,
             "propagate": has_keys, "propagate_forward": has_keys, "propagate_backward": has_keys,
             "clear_in": project.mark_in is not None, "clear_out": project.mark_out is not None,
+            **dict.fromkeys(NEED_CLIP, has_clip),
         }
         for name, enabled in can.items():
             window.action(name).setEnabled(enabled)
         window.action("from_grey").setChecked(project.settings.from_grey)
+
+    def save(self, save: Callable[[], bool]) -> None:
+        """Saves, and says where to."""
+        if save():
+            self._window.say(f"Saved to {self._window.session.path}")
+
+    def undo(self) -> None:
+        """Takes the last edit back and says which, as it may be on a frame out of view."""
+        label = self._window.session.undo.history.undo_label
+        self._window.session.undo_step()
+        if label:
+            self._window.say(f"Undone: {label}")
+
+    def redo(self) -> None:
+        """Does the edit taken back last again and says which."""
+        label = self._window.session.undo.history.redo_label
+        self._window.session.redo_step()
+        if label:
+            self._window.say(f"Done again: {label}")
 
     def propagate(self, direction: str) -> None:
         """Carries color over the range, after recording the direction in the project."""

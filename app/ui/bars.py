@@ -6,9 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel, QMenu, QMenuBar, QProgressBar, QStatusBar, QToolBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QLabel,
+    QMenu,
+    QMenuBar,
+    QProgressBar,
+    QStatusBar,
+    QToolBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.ui.naming import named
 from app.ui.shortcuts import ENTRIES, LINES_ABOVE
@@ -29,6 +39,8 @@ ActionMap = Mapping[str, QAction]
 def fill_menus(menu_bar: QMenuBar, actions: ActionMap, recent: RecentMenu) -> None:
     """Every action in its menu, in the table's order; recent files follow the sample."""
     menus = {name: menu_bar.addMenu(name) for name in MENUS}
+    for menu in menus.values():
+        menu.setToolTipsVisible(True)
     for entry in ENTRIES:
         if entry.name in LINES_ABOVE:
             menus[entry.menu].addSeparator()
@@ -79,6 +91,10 @@ class TimelinePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         bar = _bar(QToolBar(), "timeline_bar", 18, TIMELINE_BAR, actions)
+        button = bar.widgetForAction(actions["propagate"])
+        if isinstance(button, QToolButton):
+            # What everything leads to is not to be found by its tooltip alone.
+            named(button, "propagate_button").setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.place_words = named(QLabel(), "place")
         self.place_words.setContentsMargins(14, 0, 14, 0)
         bar.addWidget(self.place_words)

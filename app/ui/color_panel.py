@@ -161,6 +161,7 @@ class AbPlane(QWidget):
         pixels.view(image)[:] = pixels.premultiplied(np.dstack([picture, alpha]))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.drawImage(square, image)
+        painter.drawImage(square, _outline(inside, theme.color("dim")))
         painter.setPen(QPen(theme.color("dim", 110), 1))
         middle = square.center()
         painter.drawLine(QPointF(square.left(), middle.y()), QPointF(square.right(), middle.y()))
@@ -192,6 +193,18 @@ class AbPlane(QWidget):
         self._place = limited
         self.update()
         self.chosen.emit(lab_to_rgb(self._lightness, *limited))
+
+
+def _outline(inside: NDArray[np.float32], color: QColor) -> QImage:
+    """The gamut's edge, by which dark colors are told from the dark around them."""
+    core = inside > 0.5
+    edge = core & ~(np.roll(core, 1, 0) & np.roll(core, -1, 0) & np.roll(core, 1, 1) & np.roll(core, -1, 1))
+    image = QImage(PLANE_PX, PLANE_PX, QImage.Format.Format_ARGB32_Premultiplied)
+    shown = np.zeros((PLANE_PX, PLANE_PX, 4), np.uint8)
+    shown[..., :3] = (color.red(), color.green(), color.blue())
+    shown[..., 3] = 150 * edge
+    pixels.view(image)[:] = pixels.premultiplied(shown)
+    return image
 
 
 class ColorButton(QToolButton):

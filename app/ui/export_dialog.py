@@ -48,10 +48,11 @@ class Format:
     is_video: bool = True
 
 
+VIDEO_TIP = "8 bits, 10 where the clip has more; sound is copied"
 FORMATS = (
-    Format("MP4 video (H.264, plays everywhere)", ".mp4", "8 bits; sound is copied"),
-    Format("MOV video (H.264)", ".mov", "8 bits; sound is copied"),
-    Format("MKV video (H.264)", ".mkv", "8 bits; sound is copied, whatever its kind"),
+    Format("MP4 video (H.264, plays everywhere)", ".mp4", VIDEO_TIP),
+    Format("MOV video (H.264)", ".mov", VIDEO_TIP),
+    Format("MKV video (H.264)", ".mkv", f"{VIDEO_TIP}, whatever its kind"),
     Format("PNG pictures (lossless)", "/%05d.png", "One picture a frame, numbered by the clip's frames; "
            "16 bits where the clip has more than 8", False),
 )
@@ -194,8 +195,6 @@ class ExportDialog(QDialog):
         if there and not messages.ask(self, "Export", there, "It is replaced only when the export is complete.",
                                       "Replace"):
             return
-        if not self.chosen.is_video:
-            out.parent.mkdir(parents=True, exist_ok=True)
         self._out = out
         self._begin(ExportSettings(
             self._project, out, *self._frames(), self._device, bool(there), self._colors,
@@ -269,7 +268,10 @@ class ExportDialog(QDialog):
             self.reject()
 
     def reject(self) -> None:
-        """Closing stops the export."""
+        """Esc stops an export that runs, and closes the dialog otherwise."""
+        if self.runner.running:
+            self.runner.stop()
+            return
         self.runner.close()
         super().reject()
 

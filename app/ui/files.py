@@ -15,7 +15,8 @@ from app.project.document import Project, Source
 from app.project.media import Found, SourceState, clip_files, fingerprint
 from app.project.plan import encode_picture
 from app.project.store import SUFFIX, open_project
-from app.ui import messages
+from app.ui import messages, recovery
+from app.ui.recovery import Recovery
 from app.ui.session import Session
 from propagation.errors import PropagationError
 
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 CLIPS = "Clips and projects (*.huecast *.mp4 *.mov *.mkv *.avi *.webm *.mxf *.m4v *.mpg *.ts *.gif *.png *.tif *.jpg)"
 PICTURES = "Pictures (*.png *.tif *.tiff *.jpg *.jpeg)"
 RECENT = 8
+PROGRAM = Path(__file__).resolve().parents[2]
 
 
 class Files(QObject):
     """What the File menu does. Dialogs are children of the window."""
 
-    def __init__(self, window: QWidget, session: Session, settings: QSettings) -> None:
+    def __init__(self, window: QWidget, session: Session, settings: QSettings, kept: Recovery) -> None:
         super().__init__(window)
-        self._window, self._session, self._settings = window, session, settings
+        self._window, self._session, self._settings, self._kept = window, session, settings, kept
 
     # Opening.
 
@@ -117,6 +119,19 @@ class Files(QObject):
                 return False
         return self._session.do(SetSource(source))
 
+    def offer_recovery(self, *, asked: bool = True) -> bool:
+        """Offers work that windows left which ended without closing; says so where there is none and one `asked`."""
+        if not self.may_leave():
+            return False
+        left = recovery.offer(self._window, self._kept)
+        if left is None:
+            if asked:
+                messages.tell(self._window, "Unsaved work", "There is no unsaved work to recover.")
+            return False
+        if left.source.state in (SourceState.MISSING, SourceState.CHANGED):
+            self._offer_relink(left.source)
+        return True
+
     # Saving.
 
     def save(self) -> bool:
@@ -132,7 +147,13 @@ class Files(QObject):
         if not path:
             return False
         target = Path(path)
-        return self._save(target if target.suffix.lower() == SUFFIX else target.with_name(target.name + SUFFIX))
+        if target.suffix.lower() != SUFFIX:
+            # The dialog asked about the name as it was typed, not about this one.
+            target = target.with_name(target.name + SUFFIX)
+            if target.exists() and not messages.ask(self._window, "Save project", f"{target.name} is there already.",
+                                                    f"It would be kept as {target.name}~.", "Replace"):
+                return False
+        return self._save(target)
 
     def _save(self, path: Path | None) -> bool:
         try:
@@ -190,13 +211,16 @@ class Files(QObject):
         return Path(source.path).stem.partition("%")[0].rstrip("_.-") or "clip" if source else "clip"
 
     def export_folder(self) -> Path:
-        """Where an export is suggested: beside the project, else beside the clip, else at home."""
+        """Where an export is suggested: beside the project, else beside the clip, else at home.
+
+        Never inside the program itself, where the sample's clip lies: an update would take it away.
+        """
         source = self._session.project.source
         places = [self._session.path, Path(source.path) if source else None]
         for place in places:
-            if place is not None and os.access(place.parent, os.W_OK):
+            if place is not None and os.access(place.parent, os.W_OK) and PROGRAM not in place.parents:
                 return place.parent
-        return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.MoviesLocation))
+        return _home()
 
     def recent(self) -> list[Path]:
         """Files opened before that are still there, newest first."""
@@ -211,9 +235,14 @@ class Files(QObject):
     def _folder(self) -> str:
         if self._session.path is not None:
             return str(self._session.path.parent)
-        recent = self.recent()
-        home = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.MoviesLocation)
-        return str(recent[0].parent) if recent else home
+        recent = [path.parent for path in self.recent() if PROGRAM not in path.parents]
+        return str(recent[0] if recent else _home())
+
+
+def _home() -> Path:
+    """The folder for films where there is one, else the home folder."""
+    films = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.MoviesLocation)
+    return Path(films) if films and Path(films).is_dir() else Path.home()
 
 
 def source_of(path: Path) -> Source:

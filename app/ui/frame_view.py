@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from propagation.video.frame import Frame
 
 REST_MS = 160
+# The cursor on its way to the color panel says nothing about what is to be painted.
+PLANE_REST_MS = 90
 
 
 class FrameView(QObject):
@@ -28,8 +30,12 @@ class FrameView(QObject):
         self._window = window
         self._canvas, self._frames = window.canvas, window.frames
         self._painting, self._playback = window.painting, window.playback
+        self._shown: int | None = None
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(self._rested)
+        self._under: float | None = None
+        self._plane_rest = QTimer(self, singleShot=True, interval=PLANE_REST_MS)
+        self._plane_rest.timeout.connect(self._show_plane)
         self._playback.moved.connect(self.show)
         self._frames.frame_ready.connect(self._frame_ready)
         self._frames.color_ready.connect(self.refresh_color)
@@ -39,9 +45,11 @@ class FrameView(QObject):
     def stop(self) -> None:
         """Waits for nothing any more."""
         self._rest.stop()
+        self._plane_rest.stop()
 
     def clear(self, message: str) -> None:
         """Shows no frame but a message, and lets nobody paint."""
+        self._shown = None
         self._canvas.can_paint = False
         self._canvas.set_source(None)
         self._canvas.set_color(None)
@@ -61,6 +69,7 @@ class FrameView(QObject):
         if frame is not None:
             self._show_frame(index, frame)
         else:
+            self._shown = None
             self._canvas.can_paint = False
             self._painting.leave()
         self._rest.start()
@@ -96,11 +105,12 @@ class FrameView(QObject):
 
     def _frame_ready(self, index: int) -> None:
         frame = self._frames.frame(index)
-        if index == self._playback.frame and frame is not None and self._painting.ready_for != index:
+        if index == self._playback.frame and frame is not None and self._shown != index:
             self._show_frame(index, frame)
             self._rest.start()
 
     def _show_frame(self, index: int, frame: Frame) -> None:
+        self._shown = index
         self._canvas.message = ""
         self._canvas.set_source(frame.image)
         self._show_color(index)
@@ -114,7 +124,11 @@ class FrameView(QObject):
     def _rested(self) -> None:
         """The view stays on a frame: now what takes longer may begin."""
         index = self._playback.frame
-        if not self._playback.playing and self._frames.frame(index) is not None:
+        frame = self._frames.frame(index)
+        if not self._playback.playing and frame is not None:
+            if self._shown != index:
+                # The frame was read, and the word of that is still on its way.
+                self._show_frame(index, frame)
             self._painting.visit(index, hurried=False)
             self._canvas.can_paint = True
 
@@ -123,6 +137,7 @@ class FrameView(QObject):
         words = window.status_line.cursor_words
         color = self._color_at(place) if place is not None else None
         if place is None or color is None:
+            self._plane_rest.stop()
             words.setText("")
             return
         if not window.has_networks:
@@ -131,7 +146,13 @@ class FrameView(QObject):
         where = f"{int(place.x())}, {int(place.y())}"
         words.setText(f"{where}   {hex_text(color)}   L* {lightness:.0f} a* {a:.0f} b* {b:.0f}")
         if not window.tools.is_painting:
-            window.color_panel.plane.set_lightness(lightness)
+            self._under = lightness
+            self._plane_rest.start()
+
+    def _show_plane(self) -> None:
+        """The cursor rests: the plane shows the colors that are possible there."""
+        if self._under is not None:
+            self._window.color_panel.plane.set_lightness(self._under)
 
     def _picked(self, place: QPointF) -> None:
         color = self._color_at(place)

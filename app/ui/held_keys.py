@@ -80,7 +80,7 @@ class HeldKeys(QObject):
         if key == Qt.Key.Key_Space:
             if isinstance(QApplication.focusWidget(), QAbstractButton):
                 self._window.canvas.setFocus()
-            self._space_since, self._panned = time.monotonic(), False
+            self._space_since, self._panned = _seconds(event), False
             self._window.canvas.hold_pan(True)
             return True
         if key == Qt.Key.Key_K:
@@ -102,7 +102,7 @@ class HeldKeys(QObject):
     def _release(self, event: QKeyEvent) -> bool:
         key = event.key()
         if key == Qt.Key.Key_Space and self._space_since is not None:
-            tapped = time.monotonic() - self._space_since < TAP_S and not self._panned
+            tapped = _seconds(event) - self._space_since < TAP_S and not self._panned
             self._space_since = None
             self._window.canvas.hold_pan(False)
             if tapped:
@@ -127,3 +127,8 @@ class HeldKeys(QObject):
             self._before_held = False
             self._window.canvas.set_before(self._window.action("before_after").isChecked())
         self._k_held = False
+
+
+def _seconds(event: QKeyEvent) -> float:
+    """When the key moved, by the system's clock where it tells: a busy moment in between makes no tap longer."""
+    return event.timestamp() / 1000 if event.timestamp() else time.monotonic()

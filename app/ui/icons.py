@@ -46,10 +46,14 @@ PATHS: dict[str, tuple[str, ...]] = {
 }
 
 
-def icon(name: str, theme: Theme, size: int = 40) -> QIcon:
-    """The icon `name` in the theme's text color, its accent's text color while checked, and dimmed while disabled."""
+def icon(name: str, theme: Theme, size: int = 40, *, on_accent: bool = False) -> QIcon:
+    """The icon `name` in the theme's text color, its accent's text color while checked, and dimmed while disabled.
+
+    `on_accent`: it lies on the accent's color all the time.
+    """
     made = QIcon()
-    made.addPixmap(pixmap(name, theme.text, size), QIcon.Mode.Normal, QIcon.State.Off)
+    plain = theme.accent_text if on_accent else theme.text
+    made.addPixmap(pixmap(name, plain, size), QIcon.Mode.Normal, QIcon.State.Off)
     made.addPixmap(pixmap(name, theme.accent_text, size), QIcon.Mode.Normal, QIcon.State.On)
     faint = "#6a6a6a" if theme.is_dark else "#b0b0b0"
     made.addPixmap(pixmap(name, faint, size), QIcon.Mode.Disabled, QIcon.State.Off)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
+import re
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 NO_SCREEN = (
     "There is no screen to open the window on (neither DISPLAY nor WAYLAND_DISPLAY is set). "
     "Start it on a desktop, or work without a window: `python3 run.py --help` lists the verbs."
+)
+DEAF_SCREEN = (
+    "The screen that DISPLAY names ({}) does not answer. Start it on a desktop, or set DISPLAY to a screen that is "
+    "there; `python3 run.py --help` lists the verbs that need none."
 )
 NO_FONTS = (
     "There are no fonts on this machine, so the window would show empty boxes. "
@@ -36,12 +43,15 @@ def run_window(argv: Sequence[str]) -> int:
     """Opens the window, with the file that `argv` names if it names one; returns the exit code when it is closed."""
     if has_no_screen(os.environ, sys.platform):
         return _complain(NO_SCREEN)
+    if is_deaf(os.environ, sys.platform):
+        return _complain(DEAF_SCREEN.format(os.environ["DISPLAY"]))
     try:
         from PySide6.QtGui import QFontDatabase
         from PySide6.QtWidgets import QApplication
     except ImportError as error:
         return _complain(MISSING_LIBRARY.format(error))
-    faulthandler.enable()
+    with contextlib.suppress(OSError, RuntimeError):  # a start without a console has nowhere to write to
+        faulthandler.enable()
     app = QApplication.instance() or QApplication([sys.argv[0]])
     name_application()
     if not QFontDatabase.families():
@@ -63,6 +73,21 @@ def has_no_screen(environment: Any, platform: str) -> bool:
     if not platform.startswith("linux") or environment.get("QT_QPA_PLATFORM"):
         return False
     return not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def is_deaf(environment: Any, platform: str) -> bool:
+    """Whether DISPLAY names a screen of this machine that nobody serves; Qt would end the process there too."""
+    number = re.fullmatch(r"(?:unix)?:(\d+)(?:\.\d+)?", environment.get("DISPLAY", ""))
+    if not platform.startswith("linux") or number is None:
+        return False
+    if environment.get("QT_QPA_PLATFORM", "xcb") != "xcb" or environment.get("WAYLAND_DISPLAY"):
+        return False
+    for name in (f"/tmp/.X11-unix/X{number[1]}", f"\0/tmp/.X11-unix/X{number[1]}"):
+        with socket.socket(socket.AF_UNIX) as door, contextlib.suppress(OSError):
+            door.settimeout(2)
+            door.connect(name)
+            return False
+    return True
 
 
 def name_application() -> None:
@@ -100,17 +125,24 @@ def load_networks() -> tuple[Pipeline, Any]:
 
 
 def _open_first(window: MainWindow, argv: list[str]) -> None:
-    """What the command line names, or the sample on the very first start."""
+    """Work that a crash left, else what the command line names, or the sample on the very first start."""
     from PySide6.QtCore import QTimer
 
     from app.ui import sample
 
     paths = [Path(argument) for argument in argv if not argument.startswith("-")]
-    if paths:
-        QTimer.singleShot(0, lambda: window.files.open(paths[0]))
-    elif not window.settings.value("started_before", False, type=bool) and sample.CLIP.exists():
-        QTimer.singleShot(0, lambda: sample.open_sample(window.files, window.session))
+    is_first = not window.settings.value("started_before", False, type=bool)
     window.settings.setValue("started_before", True)
+
+    def open_something() -> None:
+        if window.files.offer_recovery(asked=False):
+            return
+        if paths:
+            window.files.open(paths[0])
+        elif is_first and sample.CLIP.exists():
+            sample.open_sample(window.files, window.session)
+
+    QTimer.singleShot(0, open_something)
 
 
 def _say_unexpected(window: MainWindow, before: Callable[..., Any]) -> Callable[..., None]:
@@ -121,6 +153,7 @@ def _say_unexpected(window: MainWindow, before: Callable[..., Any]) -> Callable[
 
         before(kind, error, trace)
         if isinstance(error, Exception):
+            window.recovery.write_now()
             messages.show_error(window, "Something went wrong", error)
 
     return hook

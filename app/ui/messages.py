@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import traceback
+from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
@@ -50,6 +51,14 @@ def show_error(parent: QWidget | None, title: str, error: BaseException) -> None
     box.deleteLater()
 
 
+def tell(parent: QWidget | None, title: str, words: str) -> None:
+    """Says something that needs no answer."""
+    box = QMessageBox(QMessageBox.Icon.Information, title, words, QMessageBox.StandardButton.Ok, parent)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.exec()
+    box.deleteLater()
+
+
 def ask(parent: QWidget | None, title: str, what: str, advice: str, yes: str, no: str = "Cancel") -> bool:
     """Asks a question whose safe answer is `no`."""
     box = QMessageBox(QMessageBox.Icon.Question, title, what, QMessageBox.StandardButton.NoButton, parent)
@@ -61,6 +70,24 @@ def ask(parent: QWidget | None, title: str, what: str, advice: str, yes: str, no
     agreed = box.clickedButton() is agree
     box.deleteLater()
     return agreed
+
+
+def choose(parent: QWidget | None, title: str, what: str, advice: str, answers: Sequence[str]) -> int:
+    """Asks a question and gives the place of the answer; the first is suggested, the last is what Esc stands for."""
+    box = QMessageBox(QMessageBox.Icon.Question, title, what, QMessageBox.StandardButton.NoButton, parent)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setInformativeText(advice)
+    roles = QMessageBox.ButtonRole
+    middle = [roles.DestructiveRole] * (len(answers) - 2)
+    pairs = zip(answers, (roles.AcceptRole, *middle, roles.RejectRole), strict=True)
+    buttons = [box.addButton(words, role) for words, role in pairs]
+    box.setDefaultButton(buttons[0])
+    box.setEscapeButton(buttons[-1])
+    box.exec()
+    clicked = box.clickedButton()
+    chosen = next((place for place, button in enumerate(buttons) if button is clicked), len(answers) - 1)
+    box.deleteLater()
+    return chosen
 
 
 def _copy(details: str, button: QPushButton) -> None:

@@ -231,7 +231,9 @@ class Painting(QObject):
         if color is None:
             self._results.drop(request.index)
         else:
-            self._results.put(request.index, color.ab, signature, request.index, is_carried=False)
+            # A draft is shown, but is not what would be exported: it never counts as up to date.
+            made_of = f"draft of {signature}" if request.draft else signature
+            self._results.put(request.index, color.ab, made_of, request.index, is_carried=False)
             result = self._results.get(request.index)
             if result is not None:
                 self._frames.put_color(request.index, result, color.rgb)

@@ -10,6 +10,8 @@ from app.ui.naming import named
 from app.ui.tools import Brush, ToolBox
 
 LARGEST_PX = 200
+# Sliders of all panels begin at one line.
+LABEL_PX = 62
 
 
 class BrushPanel(QWidget):
@@ -31,6 +33,7 @@ class BrushPanel(QWidget):
             (("Size", self.size_slider, self._size_words), ("Hardness", self.hardness_slider, self._hardness_words)), 1
         ):
             grid.addWidget(QLabel(words), row, 0)
+            grid.setColumnMinimumWidth(0, LABEL_PX)
             grid.addWidget(slider, row, 1)
             grid.addWidget(value, row, 2)
             value.setMinimumWidth(52)
@@ -80,6 +83,7 @@ class LayerPanel(QWidget):
             self._words[name].setMinimumWidth(52)
             self._words[name].setAlignment(Qt.AlignmentFlag.AlignRight)
             grid.addWidget(QLabel(words), row, 0)
+            grid.setColumnMinimumWidth(0, LABEL_PX)
             grid.addWidget(slider, row, 1)
             grid.addWidget(self._words[name], row, 2)
         self._changed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Propagation(QObject):
         self._signatures: Signatures | None = None
         self._frames = range(0)
         self._done = 0
+        self._cuts: dict[tuple[object, int, int | None], list[int]] = {}
         self.runner = JobRunner(self)
         self.runner.progress.connect(self._told)
         self.runner.produced.connect(self._keep)
@@ -68,7 +70,7 @@ class Propagation(QObject):
         frames, device = self._frames, self._device
 
         def job(cancel: CancelToken) -> Generator[Progress | ColoredFrame, None, int]:
-            stages = self._stages()
+            stages = self._with_known_cuts(self._stages(), project)
             settings = CarrySettings(
                 Path(project.source.path) if project.source else Path(),
                 job_keyframes(project, frame_reader(project)),
@@ -82,6 +84,18 @@ class Propagation(QObject):
 
         self.runner.start(job)
         return True
+
+    def _with_known_cuts(self, stages: Pipeline, project: Project) -> Pipeline:
+        """`stages` that search each run of frames for cuts once: correcting and propagating again begins at once."""
+        mark = project.source.fingerprint if project.source else None
+
+        def find_cuts(clip: Any, start: int = 0, stop: int | None = None, **how: Any) -> list[int]:
+            place = (mark, start, stop)
+            if place not in self._cuts:
+                self._cuts[place] = stages.find_cuts(clip, start, stop, **how)
+            return self._cuts[place]
+
+        return replace(stages, find_cuts=find_cuts)
 
     def stop(self) -> None:
         """Ends the run at once; frames that are done stay."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.errors import EditError
+from app.errors import EditError, ProjectLockedError
 from app.project.commands import Command
 from app.project.document import Project
 from app.project.history import History, Push
@@ -102,6 +102,23 @@ class Session(QObject):
         self.replaced.emit()
         self.state_changed.emit()
         return opened.source
+
+    def recover(self, project: Project, path: Path | None) -> None:
+        """Takes up work that was never saved; it goes to `path` when it is saved, where nobody else has that open."""
+        lock = None
+        if path is not None and path.parent.is_dir():
+            lock = ProjectLock(path)
+            try:
+                lock.take()
+            except ProjectLockedError:
+                lock = None
+        self.close()
+        self.path, self._lock = (path, lock) if lock is not None else (None, None)
+        history = History(project)
+        history.mark_unsaved()
+        self._take(history)
+        self.replaced.emit()
+        self.state_changed.emit()
 
     def save(self, path: Path | None = None) -> None:
         """Writes the project to its file, or to `path` from now on. Raises OutputError, NoSpaceError, lock errors."""

@@ -34,9 +34,9 @@ class Entry:
     tip: str = ""
     group: str = ""
     checkable: bool = False
+    on_accent: bool = False
+    """Its button is the one that stands out."""
 
-
-SEPARATOR = "-"
 
 ENTRIES: tuple[Entry, ...] = (
     Entry("open", "File", "Open…", ("Ctrl+O",), "open", "Open a clip, a folder of frames or a project"),
@@ -45,6 +45,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("save", "File", "Save", ("Ctrl+S",), "save", "Save the project; the version before it is kept"),
     Entry("save_as", "File", "Save as…", ("Ctrl+Shift+S",)),
     Entry("relink", "File", "Relink clip…", (), "", "Tell the project where its clip is now"),
+    Entry("recover", "File", "Recover unsaved work…", (), "",
+          "Look for work of a window that ended without closing"),
     Entry("import_key", "File", "Import colored frame…", ("Ctrl+I",), "import",
           "Use a colored picture of this frame (PNG, TIFF, JPEG) as its key"),
     Entry("export", "File", "Export…", ("Ctrl+E",), "export", "Write the colored clip as a video or as pictures"),
@@ -68,7 +70,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("softer", "Tools", "Softer brush", ("{", "Shift+[")),
     Entry("harder", "Tools", "Harder brush", ("}", "Shift+]")),
     Entry("propagate", "Propagate", "Propagate", ("Ctrl+Return",), "both",
-          "Carry the key frames' color over the range, blended between keys"),
+          "Carry the key frames' color over the range, blended between keys", on_accent=True),
     Entry("propagate_forward", "Propagate", "Propagate forward", ("Ctrl+Right",), "forward",
           "Carry each key's color only to the frames after it"),
     Entry("propagate_backward", "Propagate", "Propagate backward", ("Ctrl+Left",), "backward",
@@ -98,6 +100,9 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("zoom_out", "View", "Zoom out", ("Ctrl+-",), "", "Also the wheel, at the cursor"),
     Entry("fit", "View", "Fit the window", ("Ctrl+0",), "fit"),
     Entry("actual", "View", "One to one", ("Ctrl+1",), "one", "One pixel of the clip is one pixel of the screen"),
+    Entry("timeline_in", "View", "Zoom timeline in", ("Alt+Up",), "", "Also the wheel on the timeline"),
+    Entry("timeline_out", "View", "Zoom timeline out", ("Alt+Down",), "", "Also the wheel on the timeline"),
+    Entry("timeline_all", "View", "Whole clip in the timeline", ("Alt+0",)),
     Entry("before_after", "View", "Before / after", ("Z",), "eye", "Show the clip as it came, or colored", "", True),
     Entry("wipe", "View", "Wipe", ("W",), "wipe", "Before on the left, after on the right; drag the line", "", True),
     Entry("hints", "View", "Show strokes", ("V",), "", "", "", True),
@@ -111,11 +116,12 @@ ENTRIES: tuple[Entry, ...] = (
 
 # Where a menu has a line above an action.
 LINES_ABOVE = {"save", "import_key", "quit", "keep_key", "smaller", "stop", "from_grey", "previous_frame",
-               "previous_key", "mark_in", "before_after", "theme_system", "full_screen"}
+               "previous_key", "mark_in", "timeline_in", "before_after", "theme_system", "full_screen"}
 
 MOUSE = (
-    ("Wheel", "Zoom to the cursor"),
-    ("Middle drag, Space + drag", "Pan"),
+    ("Wheel", "Zoom to the cursor, on the canvas and on the timeline"),
+    ("Shift + wheel on the timeline", "Move along the clip"),
+    ("Middle drag, Space + drag", "Pan (middle drag on the timeline too)"),
     ("Alt + click, Ctrl + click", "Pick the color under the cursor"),
     ("Shift + drag", "Brush size"),
     ("Esc while painting", "Take the stroke back"),
@@ -135,9 +141,8 @@ def make_actions(parent: QWidget, theme: Theme) -> dict[str, QAction]:
         action.setCheckable(entry.checkable)
         action.setShortcuts([QKeySequence(keys) for keys in entry.keys])
         action.setToolTip(tooltip(entry))
-        action.setStatusTip(entry.tip)
         if entry.icon:
-            action.setIcon(icons.icon(entry.icon, theme))
+            action.setIcon(icons.icon(entry.icon, theme, on_accent=entry.on_accent))
             action.setIconVisibleInMenu(False)
         if entry.group:
             group = groups.setdefault(entry.group, QActionGroup(parent))
@@ -151,7 +156,7 @@ def repaint_icons(actions: dict[str, QAction], theme: Theme) -> None:
     """Draws the icons again in another theme's color."""
     for entry in ENTRIES:
         if entry.icon:
-            actions[entry.name].setIcon(icons.icon(entry.icon, theme))
+            actions[entry.name].setIcon(icons.icon(entry.icon, theme, on_accent=entry.on_accent))
 
 
 def tooltip(entry: Entry) -> str:

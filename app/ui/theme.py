@@ -135,6 +135,7 @@ def _palette(theme: Theme) -> QPalette:
 def _sheet(t: Theme) -> str:
     hover = "#3d3d3d" if t.is_dark else "#e2e2e2"
     pressed = "#484848" if t.is_dark else "#d4d4d4"
+    accent_hover = QColor(t.accent).lighter(112).name()
     return f"""
     QToolTip {{ background: {t.panel}; color: {t.text}; border: 1px solid {t.border}; padding: 4px; }}
     QToolBar {{ background: {t.window}; border: 0; spacing: 2px; padding: 3px; }}
@@ -142,12 +143,15 @@ def _sheet(t: Theme) -> str:
     QToolButton {{ border: 0; border-radius: 4px; padding: 5px; }}
     QToolButton:hover {{ background: {hover}; }}
     QToolButton:pressed {{ background: {pressed}; }}
+    QToolButton#propagate_button {{ background: {t.accent}; color: {t.accent_text}; padding: 5px 4px 5px 8px; }}
+    QToolButton#propagate_button:hover {{ background: {accent_hover}; }}
+    QToolButton#propagate_button:disabled {{ background: transparent; color: {t.dim}; }}
     QToolButton:checked {{ background: {t.accent}; color: {t.accent_text}; }}
     QMenuBar {{ background: {t.window}; }}
     QStatusBar {{ background: {t.window}; color: {t.dim}; }}
     QStatusBar::item {{ border: 0; }}
     QWidget#panel {{ background: {t.panel}; }}
-    QLabel#heading {{ color: {t.dim}; font-weight: 600; padding-top: 4px; }}
+    QLabel#heading {{ color: {t.dim}; font-weight: 600; padding-top: 4px; qproperty-indent: 0; }}
     QLabel#dim {{ color: {t.dim}; }}
     QPushButton {{ background: {t.panel}; border: 1px solid {t.border}; border-radius: 4px; padding: 5px 12px; }}
     QPushButton:hover {{ background: {hover}; }}

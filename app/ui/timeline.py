@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 import numpy as np
@@ -17,6 +18,7 @@ from PySide6.QtGui import (
     QPen,
     QPolygonF,
     QResizeEvent,
+    QWheelEvent,
 )
 from PySide6.QtWidgets import QToolTip, QWidget
 
@@ -27,6 +29,8 @@ from app.ui.theme import Theme, current
 
 RULER_PX, KEYS_PX, STATE_PX, MARGIN_PX = 18, 16, 5, 10
 HANDLE_PX = 6
+WHEEL_FACTOR = 1.25
+KEPT_THUMBNAILS = 2000
 STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 
 
@@ -37,10 +41,11 @@ class Grab(Enum):
     HEAD = 1
     IN = 2
     OUT = 3
+    VIEW = 4
 
 
 class Timeline(QWidget):
-    """Shows the whole clip in its width. It keeps pictures and positions, never the document."""
+    """Shows the clip, or a part of it, in its width. It keeps pictures and positions, never the document."""
 
     sought = Signal(int)
     """The user wants to see this frame."""
@@ -59,6 +64,8 @@ class Timeline(QWidget):
         self._count = 0
         self._aspect = 16 / 9
         self._frame = 0
+        self._first = 0.0
+        self._shown = 1.0
         self._keys: list[int] = []
         self._range = range(0)
         self._marks: tuple[int | None, int | None] = (None, None)
@@ -67,7 +74,7 @@ class Timeline(QWidget):
         self._cells: list[tuple[int, QRect]] = []
         self._grab = Grab.NONE
         self._drag_number = 0
-        self._hover: float | None = None
+        self._grip = 0.0
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt's name)
         return QSize(800, 112)
@@ -80,13 +87,17 @@ class Timeline(QWidget):
     def set_clip(self, count: int, aspect: float) -> None:
         """A clip of `count` frames, `aspect` wide over high."""
         self._count, self._aspect, self._frame = count, aspect, 0
+        self._first, self._shown = 0.0, float(max(count, 1))
         self._thumbnails.clear()
         self._states = []
         self._lay_out()
 
     def set_frame(self, frame: int) -> None:
-        """Moves the playhead."""
+        """Moves the playhead, and the part of the clip that is shown when it leaves that."""
         old, self._frame = self._frame, frame
+        if not self._first <= frame <= self._first + self._shown - 1:
+            edge = frame < self._first
+            self.show_part(frame - self._shown * (0.9 if edge else 0.1), self._shown)
         for place in (old, frame):
             self.update(QRectF(self.x_of(place) - 12, 0, 24 + self._frame_px, self.height()).toAlignedRect())
 
@@ -104,14 +115,50 @@ class Timeline(QWidget):
 
     def add_thumbnail(self, index: int, picture: NDArray[np.uint8]) -> None:
         """A small picture of a frame."""
+        self._thumbnails.pop(index, None)
         self._thumbnails[index] = pixels.rgb_image(picture)
+        while len(self._thumbnails) > KEPT_THUMBNAILS:
+            del self._thumbnails[next(iter(self._thumbnails))]
         self.update()
 
     # Geometry.
 
     @property
+    def part(self) -> tuple[float, float]:
+        """The first frame shown and how many are, which may be fractions."""
+        return self._first, self._shown
+
+    def show_part(self, first: float, shown: float) -> None:
+        """Shows `shown` frames from `first`, kept inside the clip and not fewer than thumbnails have room for."""
+        fewest = min(self._room / self._thumbnail_px, self._count)
+        self._shown = min(max(shown, fewest, 1.0), float(max(self._count, 1)))
+        self._first = min(max(first, 0.0), self._count - self._shown) if self._count else 0.0
+        self._lay_out()
+
+    def zoom(self, factor: float, x: float | None = None) -> None:
+        """Shows fewer frames (factor > 1) or more; the one at `x` (default: the playhead's) stays where it is."""
+        if x is None:
+            x = self.x_of(self._frame) + self._frame_px / 2
+        share = (x - MARGIN_PX) / max(self._room, 1)
+        under = self._first + share * self._shown
+        shown = min(max(self._shown / factor, min(self._room / self._thumbnail_px, self._count)), float(self._count))
+        self.show_part(under - share * shown, shown)
+
+    def show_all(self) -> None:
+        """Shows the whole clip."""
+        self.show_part(0, self._count)
+
+    @property
+    def _room(self) -> int:
+        return max(self.width() - 2 * MARGIN_PX, 1)
+
+    @property
     def _frame_px(self) -> float:
-        return (self.width() - 2 * MARGIN_PX) / max(self._count, 1)
+        return self._room / self._shown
+
+    @property
+    def _thumbnail_px(self) -> int:
+        return max(int((self._state_top - self._strip_top - 3) * self._aspect), 24)
 
     @property
     def _strip_top(self) -> int:
@@ -123,28 +170,31 @@ class Timeline(QWidget):
 
     def x_of(self, frame: int) -> float:
         """Left edge of a frame in the widget."""
-        return MARGIN_PX + frame * self._frame_px
+        return MARGIN_PX + (frame - self._first) * self._frame_px
 
     def frame_at(self, x: float) -> int:
         """The frame at a place in the widget, kept inside the clip."""
-        return min(max(int((x - MARGIN_PX) / self._frame_px), 0), max(self._count - 1, 0))
+        return min(max(math.floor(self._first + (x - MARGIN_PX) / self._frame_px), 0), max(self._count - 1, 0))
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
-        self._lay_out()
+        self.show_part(self._first, self._shown)
 
     def _lay_out(self) -> None:
-        """Places the thumbnails' cells, as many as fit side by side, and asks for those pictures."""
+        """Places the thumbnails' cells side by side, and asks for those pictures.
+
+        A cell stands for a fixed number of frames, so that scrolling moves the pictures along instead of making others.
+        """
         self._cells = []
         height = self._state_top - self._strip_top - 3
-        width = max(int(height * self._aspect), 24)
-        room = self.width() - 2 * MARGIN_PX
-        if self._count and room > 0:
-            number = min(max(room // width, 1), self._count)
-            for i in range(number):
-                left, right = MARGIN_PX + room * i // number, MARGIN_PX + room * (i + 1) // number
-                frame = self.frame_at((left + right) / 2)
-                self._cells.append((frame, QRect(left, self._strip_top, right - left, height)))
+        if self._count and height > 0:
+            step = max(int(self._thumbnail_px / self._frame_px), 1)
+            start = int(self._first) // step * step
+            for frame in range(start, min(math.ceil(self._first + self._shown), self._count), step):
+                stop = min(frame + step, self._count)
+                left, right = round(self.x_of(frame)), round(self.x_of(stop))
+                middle = min(frame + step // 2, self._count - 1)
+                self._cells.append((middle, QRect(left, self._strip_top, right - left, height)))
             self.thumbnails_wanted.emit([frame for frame, _ in self._cells if frame not in self._thumbnails])
         self.update()
 
@@ -154,10 +204,13 @@ class Timeline(QWidget):
         painter = QPainter(self)
         painter.fillRect(event.rect(), self._theme.color("window"))
         if self._count:
-            self._paint_strip(painter)
             self._paint_ruler(painter)
+            painter.setClipRect(QRect(MARGIN_PX, 0, self._room, self.height()))
+            self._paint_strip(painter)
             self._paint_range(painter)
             self._paint_states(painter)
+            self._paint_part(painter)
+            painter.setClipRect(QRect(MARGIN_PX - 7, 0, self._room + 14, self.height()))
             self._paint_keys(painter)
             self._paint_head(painter)
         painter.end()
@@ -167,9 +220,10 @@ class Timeline(QWidget):
             painter.fillRect(cell, self._theme.color("field"))
             picture = self._thumbnails.get(frame)
             if picture is not None:
-                # Fill the cell, cropping the sides: a strip without gaps reads as a film.
-                shown = min(picture.width(), round(picture.height() * cell.width() / max(cell.height(), 1)))
-                crop = QRect((picture.width() - shown) // 2, 0, shown, picture.height())
+                # Fill the cell, cropping what does not fit: a strip without gaps reads as a film.
+                scale = max(cell.width() / picture.width(), cell.height() / picture.height())
+                width, height = round(cell.width() / scale), round(cell.height() / scale)
+                crop = QRect((picture.width() - width) // 2, (picture.height() - height) // 2, width, height)
                 painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
                 painter.drawImage(cell, picture, crop)
 
@@ -179,7 +233,8 @@ class Timeline(QWidget):
         font = painter.font()
         font.setPointSizeF(max(font.pointSizeF() - 2, 6.5))
         painter.setFont(font)
-        for frame in range(0, self._count, minor):
+        start = math.ceil(self._first / minor) * minor
+        for frame in range(start, min(math.ceil(self._first + self._shown), self._count), minor):
             x = int(self.x_of(frame))
             is_major = frame % step == 0
             painter.setPen(self._theme.color("dim", 255 if is_major else 110))
@@ -218,6 +273,14 @@ class Timeline(QWidget):
                     painter.fillRect(QRectF(left, top, max(right - left, 1.5), STATE_PX), color)
                 start = frame
 
+    def _paint_part(self, painter: QPainter) -> None:
+        """Where in the clip the part that is shown lies; nothing when all of it is."""
+        if self._shown < self._count:
+            width = self._room * self._shown / self._count
+            left = MARGIN_PX + self._room * self._first / self._count
+            painter.fillRect(QRectF(MARGIN_PX, 0, self._room, 2), self._theme.color("field"))
+            painter.fillRect(QRectF(left, 0, max(width, 6), 2), self._theme.color("dim"))
+
     def _paint_keys(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         middle = RULER_PX + KEYS_PX / 2
@@ -250,7 +313,12 @@ class Timeline(QWidget):
     # Mouse.
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        if event.button() != Qt.MouseButton.LeftButton or not self._count:
+        if not self._count or self._grab is not Grab.NONE:
+            return
+        if event.button() == Qt.MouseButton.MiddleButton:
+            self._grab, self._grip = Grab.VIEW, self._first + event.position().x() / self._frame_px
+            return
+        if event.button() != Qt.MouseButton.LeftButton:
             return
         self._grab = self._what_is_at(event.position())
         self._drag_number += 1
@@ -264,9 +332,18 @@ class Timeline(QWidget):
         self.setCursor(Qt.CursorShape.SizeHorCursor if at_mark and self._count else Qt.CursorShape.ArrowCursor)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        if self._grab is not Grab.NONE:
-            self._grab = Grab.NONE
+        grab, self._grab = self._grab, Grab.NONE
+        if grab not in (Grab.NONE, Grab.VIEW):
             self.drag_ended.emit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+        """The wheel zooms to the cursor; with Shift, or sideways, it moves along the clip."""
+        angle = event.angleDelta()
+        if angle.x() or event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self.show_part(self._first - (angle.x() or angle.y()) / 120 * self._shown / 8, self._shown)
+        elif angle.y() and self._count:
+            self.zoom(WHEEL_FACTOR ** (angle.y() / 120), event.position().x())
+        event.accept()
 
     def event(self, event: object) -> bool:
         """Shows what is under the cursor in words."""
@@ -296,7 +373,9 @@ class Timeline(QWidget):
 
     def _drag_to(self, x: float) -> None:
         frame = self.frame_at(x)
-        if self._grab is Grab.HEAD:
+        if self._grab is Grab.VIEW:
+            self.show_part(self._grip - x / self._frame_px, self._shown)
+        elif self._grab is Grab.HEAD:
             self.sought.emit(frame)
         elif self._grab is Grab.IN:
             latest = self._marks[1] if self._marks[1] is not None else self._count - 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QSettings, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QSettings, QStandardPaths, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
@@ -31,11 +31,13 @@ from app.ui.files import Files
 from app.ui.frame_view import FrameView
 from app.ui.frames import FrameService
 from app.ui.held_keys import HeldKeys
+from app.ui.kept_results import KeptResults
 from app.ui.naming import named
 from app.ui.painting import Painting
 from app.ui.panels import BrushPanel, LayerPanel, SidePanel
 from app.ui.playback import Playback
 from app.ui.propagation import Propagation
+from app.ui.recovery import Recovery, own_folder
 from app.ui.runner import Preview
 from app.ui.session import Session
 from app.ui.shortcuts import make_actions, repaint_icons
@@ -45,7 +47,10 @@ from app.ui.tools import Brush, ToolBox
 if TYPE_CHECKING:
     from propagation.video.frame import ClipInfo, Frame
 
-WELCOME = "Open a clip (Ctrl+O) or drop one here.\n\nPaint on a frame and watch it fill, then propagate."
+WELCOME = (
+    "Open a clip (Ctrl+O) or drop one here.\n\nPaint on a frame and watch it fill, then propagate.\n"
+    "File > Open sample project shows how; ? lists every key."
+)
 
 
 class MainWindow(QMainWindow):
@@ -74,7 +79,11 @@ class MainWindow(QMainWindow):
         self.painting = Painting(self.session, self.frames, self.results, self.preview, self)
         self.playback = Playback(self._is_ready, self)
         self.propagation = Propagation(self.results, lambda: self.playback.frame, self.wait_for_stages, device, self)
-        self.files = Files(self, self.session, self.settings)
+        data_folder = own_folder(self.settings, "recovery", QStandardPaths.StandardLocation.AppDataLocation)
+        self.recovery = Recovery(self.session, data_folder, self)
+        cache_folder = own_folder(self.settings, "results", QStandardPaths.StandardLocation.CacheLocation)
+        self.kept_results = KeptResults(self.results, cache_folder, self)
+        self.files = Files(self, self.session, self.settings, self.recovery)
         self._states_later = QTimer(self, singleShot=True, interval=80)
         self.actions_by_name = make_actions(self, theme.current())
         self._build()
@@ -126,6 +135,9 @@ class MainWindow(QMainWindow):
         session.replaced.connect(self._project_replaced)
         session.state_changed.connect(self._state_changed)
         session.refused.connect(lambda error: messages.show_error(self, "That does not fit", error))
+        self.recovery.failed.connect(self._not_kept)
+        self.kept_results.brought_back.connect(self._brought_back)
+        self.kept_results.failed.connect(self._not_cached)
         frames.opened.connect(self._clip_opened)
         frames.failed.connect(self._reading_failed)
         frames.thumbnail_ready.connect(self.timeline.add_thumbnail)
@@ -189,6 +201,7 @@ class MainWindow(QMainWindow):
         self.timeline.set_clip(0, 16 / 9)
         self.timeline.set_project(project)
         self.frames.open(Path(project.source.path) if project.source else None)
+        self.kept_results.fetch(project)
         self._state_changed()
 
     def _project_changed(self, before: Project, after: Project) -> None:
@@ -198,11 +211,16 @@ class MainWindow(QMainWindow):
             self.canvas.message = "Opening…"
             self.canvas.can_paint = False
             self.frames.open(Path(after.source.path))
+            self.kept_results.fetch(after)
         if before.keys is not after.keys or before.range != after.range or before.settings != after.settings:
             self.timeline.set_project(after)
             self.playback.set_range(after.range)
             self._states_later.start()
         self.view.show_place()
+
+    def _not_kept(self, error: Exception) -> None:
+        what, advice = messages.words_of(error)
+        self.say(f"Unsaved work is not being kept for a crash; save soon. {what} {advice}")
 
     def _state_changed(self) -> None:
         session = self.session
@@ -302,21 +320,35 @@ class MainWindow(QMainWindow):
 
     # Jobs.
 
+    def _brought_back(self, count: int) -> None:
+        self.frames.recheck()
+        self._states_later.start()
+        if count:
+            self.say(f"The color of {count} frames is there from before")
+
+    def _not_cached(self, error: Exception) -> None:
+        what, advice = messages.words_of(error)
+        self.say(f"Carried color is not being kept for the next time. {what} {advice}")
+
     def _carried(self, index: int) -> None:
+        self.kept_results.keep(index)
         self.frames.recheck()
         if not self._states_later.isActive():
             self._states_later.start()
 
     def _job_progress(self, progress: Any) -> None:
-        words = {"shots": "Finding shots", "densify": "Filling key frames", "color": "Carrying color"}
+        words = {"shots": "Looking for shots, frame", "densify": "Filling key frames", "color": "Carrying color, frame"}
         self.status_line.job_bar.show()
-        self.status_line.job_bar.setRange(0, progress.total if progress.stage == "color" else 0)
+        self.status_line.job_bar.setRange(0, progress.total)
         self.status_line.job_bar.setValue(progress.done)
-        self.say(f"{words.get(progress.stage, progress.stage)}… Esc stops")
+        self.say(f"{words.get(progress.stage, progress.stage)}: {progress.done} of {progress.total}. Esc stops")
 
     def _job_ended(self, words: str) -> None:
         self.status_line.job_bar.hide()
         self.say(words)
+        for frame in self.session.project.key_numbers():
+            if self.results.is_fresh(self.session.project, frame):
+                self.kept_results.keep(frame)
         self._show_states()
 
     def _job_failed(self, error: Exception) -> None:
@@ -334,6 +366,8 @@ class MainWindow(QMainWindow):
         super().showEvent(event)
         if not self._is_shown:
             self._is_shown = True
+            # Keys work at once, and do not start in the color's text field.
+            self.canvas.setFocus()
             # After the first picture of the window is out: loading the networks takes seconds.
             QTimer.singleShot(0, self.preview.start)
             QTimer.singleShot(0, self.shown.emit)
@@ -361,24 +395,30 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, lambda: self.files.open(paths[0]))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        if not self._is_closed and not self.files.may_leave():
+        if self._is_closed:
+            event.accept()
+            return
+        if not self.files.may_leave():
             event.ignore()
             return
+        self.recovery.forget()
         self.settings.setValue("geometry", self.saveGeometry())
         self.shut_down()
         event.accept()
 
     def shut_down(self) -> None:
-        """Ends every thread and lets go of the project's file."""
+        """Ends every thread and lets go of the project's file; work that nobody decided about is left to recover."""
         if self._is_closed:
             return
         self._is_closed = True
+        self.recovery.stop()
         self._states_later.stop()
         self.view.stop()
         self.playback.stop()
         self.propagation.close()
         self.preview.stop()
         self.frames.stop()
+        self.kept_results.stop()
         self.session.close()
         self._held.remove()
 

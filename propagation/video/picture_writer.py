@@ -24,25 +24,8 @@ class PictureWriter(Writer):
         self._bits = bit_depth or (8 if info.bit_depth == 8 else 16)
         if self._bits not in (8, 16):
             raise OutputError(f"PNG is written with 8 or 16 bits, not {self._bits}", path=pattern)
-        self._check_targets(frames, overwrite)
+        check_targets(pattern, frames, overwrite)
         self._files = StagedFiles(pattern.parent, overwrite=overwrite)
-
-    def _check_targets(self, frames: range, overwrite: bool) -> None:
-        numbered(self._pattern, 0)  # refuses a pattern without a place for the number
-        folder = self._pattern.parent
-        with output_boundary(folder):
-            if not folder.exists():
-                if not folder.parent.is_dir():
-                    raise OutputError("its folder does not exist", path=folder, advice=f"Create {folder.parent} first")
-                return
-            if not folder.is_dir():
-                raise OutputError("is a file where a folder is needed", path=folder)
-            there = {file.name for file in folder.iterdir()}
-        taken = [name for n in frames if (name := numbered(self._pattern, n).name) in there]
-        if taken and not overwrite:
-            more = f" and {len(taken) - 1} more frames exist" if len(taken) > 1 else " exists"
-            advice = "Choose another folder, or overwrite them (--force)"
-            raise OutputExistsError(f"{taken[0]}{more} already", path=folder, advice=advice)
 
     def __enter__(self) -> Self:
         self._files.__enter__()
@@ -64,3 +47,22 @@ class PictureWriter(Writer):
                 self._files.publish()
         finally:
             self._files.__exit__(kind, value, trace)
+
+
+def check_targets(pattern: Path, frames: range, overwrite: bool) -> None:
+    """Raises OutputExistsError or OutputError unless every picture of `frames` may be written to `pattern`."""
+    numbered(pattern, 0)  # refuses a pattern without a place for the number
+    folder = pattern.parent
+    with output_boundary(folder):
+        if not folder.exists():
+            if not folder.parent.is_dir():
+                raise OutputError("its folder does not exist", path=folder, advice=f"Create {folder.parent} first")
+            return
+        if not folder.is_dir():
+            raise OutputError("is a file where a folder is needed", path=folder)
+        there = {file.name for file in folder.iterdir()}
+    taken = [name for n in frames if (name := numbered(pattern, n).name) in there]
+    if taken and not overwrite:
+        more = f" and {len(taken) - 1} more frames exist" if len(taken) > 1 else " exists"
+        advice = "Choose another folder, or overwrite them (--force)"
+        raise OutputExistsError(f"{taken[0]}{more} already", path=folder, advice=advice)

@@ -32,19 +32,19 @@ class Pictures:
     problems: tuple[str, ...] = ()
 
 
-def find_pictures(path: Path) -> Pictures | None:
+def find_pictures(path: Path, suffixes: frozenset[str] = READABLE_SUFFIXES) -> Pictures | None:
     """The pictures that `path` means, or None when it is the name of something else (a video file, one hopes).
 
     A folder means its largest numbered run of pictures, a `%05d` pattern all files that match it, a numbered picture
-    the run that starts with it; a picture without a following number is a still. Raises MissingMediaError, MediaError
-    or LimitError.
+    the run that starts with it; a picture without a following number is a still. `suffixes` are those that count as
+    pictures. Raises MissingMediaError, MediaError or LimitError.
     """
     with media_boundary(path, "look at it"):
         if path.is_dir():
-            return _in_folder(path)
+            return _in_folder(path, suffixes)
         if _PATTERN.search(path.name) and not path.exists():
             return _by_pattern(path)
-        if path.suffix.lower() in READABLE_SUFFIXES:
+        if path.suffix.lower() in suffixes:
             return _from_first(path)
     return None
 
@@ -89,11 +89,11 @@ def probe_pictures(found: Pictures) -> ClipInfo:
     )
 
 
-def _in_folder(folder: Path) -> Pictures:
+def _in_folder(folder: Path, suffixes: frozenset[str]) -> Pictures:
     runs: dict[tuple[str, str], list[tuple[int, Path]]] = defaultdict(list)
     unnumbered: list[Path] = []
     for file in folder.iterdir():
-        if file.suffix.lower() not in READABLE_SUFFIXES or file.name.startswith("."):
+        if file.suffix.lower() not in suffixes or file.name.startswith("."):
             continue
         match = _NUMBERED.match(file.stem)
         if match:

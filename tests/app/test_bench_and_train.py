@@ -50,6 +50,21 @@ def test_carrying_as_json(run_cli: Run, clips: Path) -> None:
     assert by_method["Huecast"] == by_method["hold"]
 
 
+def test_hdr_beside_every_baseline(run_cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    def run(folder: Path, methods: object, **more: object) -> types.SimpleNamespace:
+        asked.update(folder=folder, **more)
+        return types.SimpleNamespace(markdown=lambda: "| a table |")
+
+    monkeypatch.setattr("propagation.bench.hdr.run", run)
+    ran = run_cli("bench", "hdr", tmp_path, "--clip", "lobby", "--limit", "1")
+    assert ran.code == 0, ran.err
+    assert "| a table |" in ran.out
+    assert (asked["folder"], asked["names"], len(asked["seeds"])) == (tmp_path, ["lobby"], 1)
+    assert run_cli("bench", "hdr").code == 2
+
+
 def test_without_a_folder_the_demo_clip_is_measured(run_cli: Run, clips: Path) -> None:
     ran = run_cli("bench", "propagate", "--every", "7")
     assert ran.code == 0, ran.err

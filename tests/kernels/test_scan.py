@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -37,6 +38,8 @@ def backend(request: pytest.FixtureRequest) -> str:
     reason = registry.why_not(request.param)
     if reason is not None:
         pytest.skip(f"backend {request.param}: {reason}")
+    if not registry.serves(request.param, "cpu"):
+        pytest.skip(f"backend {request.param} serves no tensors on a CPU; tests/gpu/run.py tests it")
     name: str = request.param
     return name
 
@@ -96,6 +99,19 @@ def close(got: torch.Tensor, want: torch.Tensor, tolerance: float) -> None:
     assert abs(float((got - want).mean())) < tolerance * float(want.abs().mean())
 
 
+def test_a_gate_that_points_outside_counts_in_the_normaliser_alone(backend):
+    """Worked by hand: gates 2, 1, 1 divide by 4, and each of a line's two pixels has a neighbour on one side only."""
+    x = torch.tensor([[10.0, 2.0], [20.0, 4.0]], dtype=torch.float64)[None, None]
+    gates = torch.tensor([2.0, 1.0, 1.0], dtype=torch.float64).view(1, 1, 3, 1, 1).expand(1, 1, 3, 2, 2)
+    top = 0.5 * 2.0 + 0.25 * 10.0 + 0.25 * 20.0  # the upper gate is gone, its share of the sum is not replaced
+    bottom = 0.25 * 4.0 + 0.5 * 10.0 + 0.25 * 20.0
+    for norm in ("max1", "sum"):
+        h = line_scan(x, gates, "left_to_right", norm=norm, backend=backend)
+        assert h[0, 0].tolist() == [[10.0, top], [20.0, bottom]]
+    small = line_scan(x, gates / 8, "left_to_right", norm="max1", backend=backend)  # sums to 0.5: not divided
+    assert small[0, 0, 0, 1] == 0.75 * 2.0 + 0.125 * 10.0 + 0.125 * 20.0
+
+
 def test_gradcheck_with_borders(backend):
     shape = (1, 2, 2, 3)
     gates = tuple(make(shape, 1, d, "image", "max1", seed=i)[1] for i, d in enumerate(DIRECTIONS))
@@ -107,9 +123,10 @@ def test_gradcheck_with_borders(backend):
             lambda x, *g, m=merge, n=norm: scan4(x, g, merge=m, norm=n, backend=backend), (x, *gates), **fast)
     assert torch.autograd.gradcheck(
         lambda x, w, *g: scan4(x, g, merge="sum", weights=w, norm="none", backend=backend), (x, w, *gates), **fast)
-    for g, direction in zip(gates[1:3], DIRECTIONS[1:3], strict=True):
+    for g, direction in zip(gates, DIRECTIONS, strict=True):
         assert torch.autograd.gradcheck(
             lambda u, g, d=direction: line_scan_adjoint(u, g, d, backend=backend), (x, g), **fast)
+    assert torch.autograd.gradcheck(lambda u, *g: scan4_adjoint(u, g, backend=backend), (x, *gates), **fast)
 
 
 @pytest.mark.parametrize("dtype", VALUE_TOLERANCE, ids=str)
@@ -145,18 +162,31 @@ def test_two_hundred_awkward_shapes(backend):
         groups, repeat = int(rng.integers(1, 3)), int(rng.integers(1, 3))
         direction, layout = DIRECTIONS[number % 4], ("image", "scanned")[number // 4 % 2]
         x, gates = make((1, groups * repeat, h, w), groups, direction, layout, "max1", seed=number)
-        strided = torch.stack([x.detach(), x.detach()], -1)[..., 0]  # every element, with a gap after each
-        assert h * w == 1 or not strided.is_contiguous()
-        h1 = line_scan(strided, gates.detach(), direction, layout=layout, backend=backend)
-        assert relative(h1, literal(x, gates, direction, layout, "max1").detach()) < 1e-13
+        strided = [with_gaps(t) for t in (x, gates)]
+        scanned = line_scan(strided[0], strided[1], direction, layout=layout, backend=backend)
+        expected = literal(x, gates, direction, layout, "max1")
+        assert relative(scanned, expected) < 1e-13
+        if h * w > 1 and (h if direction in DIRECTIONS[2:] else w) > 1:  # one line alone reads no gate
+            top = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(number))
+            wanted = torch.autograd.grad(expected, (x, gates), top)
+            for got, want in zip(torch.autograd.grad(scanned, strided, with_gaps(top)), wanted, strict=True):
+                assert relative(got, want) < 1e-12
+
+
+def with_gaps(tensor: torch.Tensor) -> torch.Tensor:
+    """The same values with a gap after each, as a leaf."""
+    view = torch.stack([tensor.detach(), tensor.detach()], -1)[..., 0]
+    assert tensor.numel() == 1 or not view.is_contiguous()
+    return view.requires_grad_()
 
 
 def test_constants_pass_through_whatever_the_gates(backend):
+    x = torch.full((1, 2, 17, 19), 3.25)
     for direction in DIRECTIONS:
-        _, gates = make((1, 2, 17, 19), 2, direction, "image", "max1", torch.float32)
-        x = torch.full((1, 2, 17, 19), 3.25)
-        h = line_scan(x, gates.detach() * 5, direction, backend=backend)
-        assert float((h - x).abs().max()) < 2e-6 * 3.25  # a few roundings; gates up to 15 grow no error
+        for norm in ("max1", "sum"):
+            _, gates = make((1, 2, 17, 19), 2, direction, "image", norm, torch.float32)
+            h = line_scan(x, gates.detach() * 5, direction, norm=norm, backend=backend)
+            assert float((h - x).abs().max()) < 2e-6 * 3.25  # a few roundings; gates up to 15 grow no error
 
 
 def test_positive_gates_never_exceed_the_input(backend):
@@ -236,7 +266,11 @@ def test_results_do_not_depend_on_the_thread_count(backend):
             out.square().sum().backward()
             one = x.detach()[:1], parts[0][1].detach()[:1, :1]
             single = line_scan(*one, DIRECTIONS[0], layout="scanned", backend=backend)
-            results.append((out.detach(), single, x.grad, w.grad, *(g.grad for _, g in parts)))
+            u, images = x.detach(), [make(x.shape, 4, d, "image", "sum", torch.float32, 9)[1] for d in DIRECTIONS]
+            planes = scan4(u, images, norm="sum", backend=backend)
+            back = scan4_adjoint(u, images, merge="sum", norm="sum", backend=backend)
+            results.append((out.detach(), single, x.grad, w.grad, planes.detach(), back.detach(),
+                            *(g.grad for _, g in parts)))
     finally:
         set_threads(before)
     for other in results[1:]:
@@ -273,3 +307,13 @@ def test_wrong_shapes_are_named():
         line_scan(x, torch.zeros(1, 1, 3, 4, 6), "up")  # type: ignore[arg-type]
     with pytest.raises(BackendError, match="no such backend"):
         line_scan(x, torch.zeros(1, 1, 3, 4, 6), "left_to_right", backend="abacus")
+
+
+def test_without_numba_the_loop_takes_over_and_the_reason_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kernels.cpu_planes", None)  # as if its import failed
+    assert "numba is not installed" in (registry.why_not("cpu") or "")
+    x, gates = (t.detach() for t in make((1, 1, 4, 5), 1, "left_to_right", "image", "max1"))
+    expected = literal(x, gates, "left_to_right", "image", "max1")
+    assert torch.equal(line_scan(x, gates, "left_to_right"), expected)
+    with pytest.raises(BackendError, match="'cpu' cannot be used: numba is not installed"):
+        line_scan(x, gates, "left_to_right", backend="cpu")

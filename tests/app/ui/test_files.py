@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -11,14 +12,16 @@ import cv2
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QFontDatabase, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
 from app.project.lock import lock_path
+from app.project.store import open_project, save_project
 from app.ui import messages, sample
 from app.ui.export_dialog import ExportDialog
-from app.ui.main import CANNOT_START, has_no_screen, run_window
-from app.ui.shortcuts import ENTRIES, ShortcutDialog
+from app.ui.files import PROGRAM
+from app.ui.main import CANNOT_START, has_no_screen, is_deaf, run_window
+from app.ui.shortcuts import ENTRIES, MOUSE, ShortcutDialog
 from app.ui.window import MainWindow
 from propagation.errors import MediaError, NoSpaceError
 from tests.app.ui.conftest import FRAMES, HEIGHT, WIDTH, Mouse
@@ -258,9 +261,24 @@ def test_swatches_are_added_by_name(opened: MainWindow, monkeypatch: pytest.Monk
     assert opened.session.project.swatches[-1].color == (1, 2, 3)
 
 
-def test_the_shortcut_list_names_every_key_and_can_be_searched(window: MainWindow) -> None:
+def test_the_shortcut_list_and_the_tooltips_are_true_and_complete(window: MainWindow) -> None:
+    native = QKeySequence.SequenceFormat.NativeText
     dialog = ShortcutDialog(window)
-    assert len(dialog._rows) >= sum(1 for entry in ENTRIES if entry.keys)
+    listed = {(labels[0].text(), labels[1].text()) for _, labels in dialog._rows}
+    assert set(window.actions_by_name) == {entry.name for entry in ENTRIES}
+    for entry in ENTRIES:
+        action = window.action(entry.name)
+        keys = ", ".join(key.toString(native) for key in action.shortcuts())
+        words = entry.text.rstrip("…")
+        assert ((keys, words) in listed) is bool(keys), entry.name
+        assert f"<b>{words}</b>" in action.toolTip()
+        assert not keys or f"({keys})" in action.toolTip(), entry.name
+    assert len(listed) == sum(1 for entry in ENTRIES if entry.keys) + len(MOUSE)
+    dialog.deleteLater()
+
+
+def test_the_shortcut_list_can_be_searched(window: MainWindow) -> None:
+    dialog = ShortcutDialog(window)
     dialog._search.setText("propagate")
     hidden = [labels[0].isHidden() for words, labels in dialog._rows if "propagate" not in words]
     assert hidden and all(hidden)
@@ -281,6 +299,7 @@ def test_the_sample_opens_on_its_scribbled_frame(window: MainWindow, qtbot) -> N
     qtbot.waitUntil(lambda: window.canvas.can_paint)
     assert window.session.path is None
     assert not window.session.unsaved
+    assert PROGRAM not in (window.files.export_folder() / "x").parents, "an update would take the export away"
     assert window.playback.frame in window.session.project.key_numbers() or not window.session.project.keys
 
 
@@ -292,3 +311,116 @@ def test_no_screen_is_told_before_qt_would_abort(monkeypatch: pytest.MonkeyPatch
     assert "no screen" in capsys.readouterr().err
     assert not has_no_screen({"WAYLAND_DISPLAY": "wayland-0"}, "linux")
     assert not has_no_screen({}, "win32")
+
+
+def test_a_screen_that_does_not_answer_is_told_before_qt_would_abort(
+    monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("DISPLAY", ":64999")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+    assert run_window([]) == CANNOT_START
+    assert "(:64999) does not answer" in capsys.readouterr().err
+    assert not is_deaf({"DISPLAY": "elsewhere:0"}, "linux"), "only screens of this machine are asked"
+    assert not is_deaf({"DISPLAY": ":64999", "QT_QPA_PLATFORM": "offscreen"}, "linux")
+
+
+def test_a_machine_without_fonts_is_told(window: MainWindow, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.setattr(QFontDatabase, "families", lambda: [])
+    assert run_window([]) == CANNOT_START
+    assert "no fonts" in capsys.readouterr().err
+
+
+def test_a_project_of_a_newer_version_is_told_and_left_alone(
+    opened: MainWindow, mouse: Mouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers
+) -> None:
+    file = tmp_path / "later.huecast"
+    monkeypatch.setattr("app.project.store.VERSION", 99)
+    save_project(opened.session.project, file)
+    monkeypatch.undo()
+    monkeypatch.setattr(QMessageBox, "exec", lambda box: answers.append((box.text(), box.informativeText())) or 0)
+    before = file.read_bytes()
+    mouse.stroke((10, 10), (20, 20))
+    opened.session.undo.history.mark_saved()
+    assert not opened.files.open(file)
+    assert "newer Huecast" in answers[0][0] and "Update" in answers[0][1]
+    assert file.read_bytes() == before
+    assert len(opened.session.project.key(0).strokes) == 1
+    assert not lock_path(file).exists()
+
+
+def test_a_changed_clip_is_told_and_the_work_stays(
+    opened: MainWindow, mouse: Mouse, clip_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot
+) -> None:
+    clip, file = tmp_path / "film.mp4", tmp_path / "work.huecast"
+    clip.write_bytes(clip_path.read_bytes())
+    assert opened.files.open(clip)
+    qtbot.waitUntil(lambda: opened.canvas.can_paint)
+    mouse.stroke((10, 10), (20, 20))
+    opened.session.save(file)
+    clip.write_bytes(clip_path.read_bytes() + b"more")
+    asked = reply(monkeypatch, False)
+    assert opened.files.open(file)
+    assert "changed or replaced" in asked[0]
+    assert len(opened.session.project.key(0).strokes) == 1
+
+
+def test_a_folder_that_may_only_be_read_is_told_and_the_work_stays_unsaved(
+    opened: MainWindow, mouse: Mouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers
+) -> None:
+    mouse.stroke((10, 10), (20, 20))
+    opened.session.path = tmp_path / "work.huecast"
+    opened_for_real = os.open
+
+    def read_only(path, *rest, **how):
+        if str(path).startswith(f"{tmp_path}/.work"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened_for_real(path, *rest, **how)
+
+    monkeypatch.setattr("propagation.atomic.os.open", read_only)
+    assert not opened.files.save()
+    assert "may not be written" in answers[0][0] and "rights" in answers[0][1]
+    assert opened.session.unsaved
+    monkeypatch.undo()
+    assert opened.files.save()
+
+
+def test_a_clip_that_breaks_in_the_middle_is_told_and_the_rest_stays_usable(
+    window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot
+) -> None:
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(QMessageBox, "exec", lambda box: said.append((box.text(), box.informativeText())) or 0)
+    (tmp_path / "film").mkdir()
+    for n in range(8):
+        picture(tmp_path / "film" / f"{n:03d}.png")
+    broken = tmp_path / "film" / "005.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    qtbot.waitUntil(lambda: window.has_networks)
+    assert window.files.open(tmp_path / "film")
+    qtbot.waitUntil(lambda: window.canvas.can_paint)
+    Mouse(window).stroke((10, 10), (20, 20))
+    window.playback.go(5)
+    qtbot.waitUntil(lambda: "cannot be read" in window.canvas.message)
+    assert not window.canvas.can_paint
+    window.playback.go(6)
+    qtbot.waitUntil(lambda: window.canvas.can_paint)
+    assert window.canvas.message == ""
+    window.action("propagate").trigger()
+    qtbot.waitUntil(lambda: bool(said))
+    assert "005.png" in said[0][0]
+    assert window.files._save(tmp_path / "work.huecast")
+    assert len(open_project(tmp_path / "work.huecast").project.key(0).strokes) == 1
+
+
+def test_a_name_without_its_ending_replaces_nothing_unasked(
+    opened: MainWindow, mouse: Mouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "work.huecast").write_bytes(b"dear to somebody")
+    mouse.stroke((10, 10), (20, 20))
+    choose(monkeypatch, tmp_path / "work", "getSaveFileName")
+    asked = reply(monkeypatch, False)
+    assert not opened.files.save_as()
+    assert "is there already" in asked[0]
+    assert (tmp_path / "work.huecast").read_bytes() == b"dear to somebody"

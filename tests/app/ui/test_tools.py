@@ -299,11 +299,13 @@ def test_hex_entry_and_the_plane_choose_colors(opened: MainWindow, qtbot) -> Non
     assert field.text().startswith("#"), "what is no color is put back"
 
 
-def test_the_plane_follows_the_lightness_under_the_cursor(opened: MainWindow, mouse: Mouse) -> None:
+def test_the_plane_follows_the_lightness_where_the_cursor_rests(opened: MainWindow, mouse: Mouse, qtbot) -> None:
+    plane = opened.color_panel.plane
     QTest.mouseMove(opened.canvas, mouse.at(10, 10))
-    dark = opened.color_panel.plane.lightness
+    qtbot.waitUntil(lambda: plane.lightness < 40)
     QTest.mouseMove(opened.canvas, mouse.at(WIDTH - 10, HEIGHT - 10))
-    assert opened.color_panel.plane.lightness > dark + 8
+    assert plane.lightness < 40, "a cursor on its way to the panel changes nothing"
+    qtbot.waitUntil(lambda: plane.lightness > 40)
 
 
 def test_layers_can_be_faded(opened: MainWindow, mouse: Mouse, qtbot) -> None:
@@ -334,3 +336,61 @@ def test_guidance_is_made_once_a_frame_and_strokes_cost_only_fills(
     qtbot.waitUntil(lambda: not opened.painting._rest.isActive() and not opened.painting.is_filling)
     assert stages.densifier.fills >= 3
     assert stages.densifier.prepared <= 2, "once for drafts, once for the work size"
+
+
+def test_a_frame_whose_reading_is_not_told_yet_is_shown_when_the_view_rests(opened: MainWindow, mouse: Mouse) -> None:
+    opened.view.clear("Reading…")
+    opened.view._rested()
+    assert opened.canvas.message == ""
+    mouse.stroke((10, 10), (20, 12))
+    assert len(strokes(opened)) == 1
+
+
+def wheel(timeline, frame: int, steps: int, held=Qt.KeyboardModifier.NoModifier) -> None:
+    at = QPointF(timeline.x_of(frame), timeline.height() / 2)
+    event = QWheelEvent(at, timeline.mapToGlobal(at), QPoint(), QPoint(0, 120 * steps), Qt.MouseButton.NoButton, held,
+                        Qt.ScrollPhase.NoScrollPhase, False)
+    QApplication.sendEvent(timeline, event)
+
+
+@pytest.fixture
+def long_timeline(window: MainWindow):
+    window.timeline.set_clip(5000, 1.5)
+    return window.timeline
+
+
+def test_the_wheel_zooms_the_timeline_to_the_cursor(long_timeline) -> None:
+    before = long_timeline.x_of(3000)
+    wheel(long_timeline, 3000, 4)
+    first, shown = long_timeline.part
+    assert shown == pytest.approx(5000 / 1.25**4)
+    assert long_timeline.x_of(3000) == pytest.approx(before, abs=2)
+    assert long_timeline.frame_at(long_timeline.x_of(3000) + 0.2) == 3000
+    wheel(long_timeline, 3000, 3, SHIFT)
+    assert long_timeline.part[0] < first
+    wheel(long_timeline, 3000, -40)
+    assert long_timeline.part == (0, 5000)
+
+
+def test_the_timeline_zooms_no_further_than_its_pictures(long_timeline) -> None:
+    for _ in range(60):
+        long_timeline.zoom(2)
+    first, shown = long_timeline.part
+    assert 2 < shown < 40
+    assert 0 <= first <= 5000 - shown
+    assert len(long_timeline._cells) <= shown + 2
+    assert all(cell.right() > 0 for _, cell in long_timeline._cells)
+
+
+def test_the_playhead_stays_in_view_and_middle_drag_moves_the_part(long_timeline) -> None:
+    long_timeline.zoom(20)
+    long_timeline.set_frame(4000)
+    first, shown = long_timeline.part
+    assert first <= 4000 < first + shown
+    long_timeline.set_frame(17)
+    assert long_timeline.part[0] == 0
+    QTest.mousePress(long_timeline, Qt.MouseButton.MiddleButton, pos=QPoint(500, 40))
+    QTest.mouseMove(long_timeline, QPoint(300, 40))
+    QTest.mouseRelease(long_timeline, Qt.MouseButton.MiddleButton, pos=QPoint(300, 40))
+    assert long_timeline.part[0] == pytest.approx(200 * shown / long_timeline._room)
+    assert long_timeline.part[1] == pytest.approx(shown)

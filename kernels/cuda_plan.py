@@ -1,0 +1,181 @@
+"""Which CUDA kernel serves a call, and how it is laid out on the device: variants, blocks, tiles, shared memory.
+
+Plain arithmetic, without torch or CuPy; `kernels/cuda_scan.cu` says what the parts are. A variant is one compiled
+kernel. Everything that varies from call to call (sizes, directions, normalisation, layout) is an argument of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LANES = 32
+WARPS = 4  # of a block in which every warp has a line of its own
+LONG_THREADS = 1024
+PIXEL_THREADS = 256
+PIXELS = 4  # of a thread in the kernels of cuda_merge.cu
+SEGMENT_BYTES = 64  # what a tile should read of a row at once: two sectors
+OPERATIONS = ("FORWARD", "ADJOINT", "BACKWARD")
+STORED_BYTES = {"Float": 4, "Double": 8, "Half": 2, "Bfloat": 2}
+IMAGES = {"FORWARD": 1, "ADJOINT": 1, "BACKWARD": 3}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One compiled kernel of the scans. `rows` of a thread is 0 for the kernel of long lines."""
+
+    storage: str
+    operation: str
+    rows: int = 0
+    channels: int = 1  # carried side by side under one set of gates
+    depth: int = 0  # steps that are loaded ahead
+    one_warp: bool = False
+    threads: int = LONG_THREADS  # at most
+
+    @property
+    def name(self) -> str:
+        """The kernel's name."""
+        form = "long" if not self.rows else f"{self.rows}x{self.channels}{'_warp' if self.one_warp else ''}"
+        return f"{self.operation.lower()}_{self.storage.lower()}_{form}"
+
+    @property
+    def source(self) -> str:
+        """The line that makes the kernel of the text in the .cu files."""
+        if not self.rows:
+            return f"LONG_KERNEL({self.name}, {self.storage}, {self.operation}, {self.threads})\n"
+        one_warp = "true" if self.one_warp else "false"
+        numbers = f"{self.rows}, {self.channels}, {self.depth}, {one_warp}, {self.threads}"
+        return f"SCAN_KERNEL({self.name}, {self.storage}, {self.operation}, {numbers})\n"
+
+    @property
+    def longest(self) -> int:
+        """Rows of the longest line it serves; 0: no limit."""
+        return self.rows * (LANES if self.one_warp else self.threads)
+
+
+def scan_variants(storage: str, operation: str) -> dict[str, Variant]:
+    """The variants of an operation by their role.
+
+    Rows and depths are what fits the registers without spilling on every architecture tested. Double is for
+    verification alone and has the kernel of long lines for everything.
+    """
+    back = operation == "BACKWARD"
+    found = {"long": Variant(storage, operation)}
+    if storage != "Double":
+        found["warp"] = Variant(storage, operation, 4, 1, 2 if back else 4, True, WARPS * LANES)
+        found["short"] = Variant(storage, operation, 1, 1, 4 if back else 8, False, 512)
+        found["shared"] = Variant(storage, operation, 2, 4, 1, False, 512)
+        found["wide"] = Variant(storage, operation, 4, 1, 2, False, 512)
+    return found
+
+
+def every_variant() -> list[Variant]:
+    """All kernels of the scans."""
+    return [v for s in STORED_BYTES for o in OPERATIONS for v in scan_variants(s, o).values()]
+
+
+def pixel_kernels() -> list[tuple[str, str]]:
+    """Name and source line of the kernels of cuda_merge.cu."""
+    return [(f"{kind.lower()}_{storage.lower()}", pixel_source(kind, storage))
+            for storage in STORED_BYTES for kind in ("MERGE", "SPLIT", "GATHER")]
+
+
+def pixel_source(kind: str, storage: str) -> str:
+    """The line that makes a kernel of the text in cuda_merge.cu."""
+    return f"{kind}_KERNEL({kind.lower()}_{storage.lower()}, {storage}, {PIXEL_THREADS})\n"
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a call asks for: sets of gates, channels that share one, rows, columns, directions and their kinds."""
+
+    units: int
+    channels: int
+    height: int
+    width: int
+    ways: int
+    horizontal: bool  # some direction is
+    vertical: bool
+    scanned: bool
+
+    @property
+    def length(self) -> int:
+        """Rows of the longest line."""
+        return max(self.height if self.horizontal else 1, self.width if self.vertical else 1)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one launch is laid out."""
+
+    variant: Variant
+    chunks: int  # parts that the channels of a unit are cut into
+    blocks: int
+    threads: int
+    image_tiled: bool
+    gates_tiled: bool
+    tile_bits: int
+    item_bytes: int
+    shared_bytes: int
+    state_values: int  # of the kernel of long lines
+
+
+def lay_out(storage: str, operation: str, size: Size, processors: int, shared_limit: int) -> Layout:
+    """Chooses the variant and the tiles for a call, on a device of so many processors and bytes of shared memory."""
+    variant = _choose(storage, operation, size, processors)
+    chunks = -(-size.channels // variant.channels)
+    items = size.ways * size.units * chunks
+    if not variant.rows:
+        kept = 1 if operation == "FORWARD" else 3
+        values = items * 2 * kept * max(size.height, size.width)
+        threads = min(LONG_THREADS, _whole_warps(size.length))
+        return Layout(variant, chunks, items, threads, False, False, 0, 0, 0, values)
+    threads = variant.threads if variant.one_warp else _whole_warps(-(-size.length // variant.rows))
+    in_block = WARPS if variant.one_warp else 1
+    # Twice as many items as processors want two blocks on each.
+    limit = shared_limit // in_block // (2 if items > processors and not variant.one_warp else 1)
+    borders = 0 if variant.one_warp else 2 * (threads // LANES) * variant.channels * 2 * 4
+    tiles = _tiles(variant, size, limit - borders, threads)
+    image_tiled, gates_tiled, tile_bits, tile_bytes = tiles
+    item_bytes = _round_up(borders + tile_bytes, 16)
+    return Layout(variant, chunks, -(-items // in_block), threads, image_tiled, gates_tiled, tile_bits, item_bytes,
+                  item_bytes * in_block, 0)
+
+
+def _choose(storage: str, operation: str, size: Size, processors: int) -> Variant:
+    found = scan_variants(storage, operation)
+    if storage == "Double" or size.length > found["wide"].longest:
+        return found["long"]
+    if size.length <= found["warp"].longest:
+        return found["warp"]
+    # One block for several channels reads their gates once; one block each is faster while processors are idle.
+    crowded = operation == "BACKWARD" or size.ways * size.units * size.channels > processors
+    if size.channels > 1 and crowded and size.length <= found["shared"].longest:
+        return found["shared"]
+    return found["short"] if size.length <= found["short"].longest else found["wide"]
+
+
+def _tiles(variant: Variant, size: Size, limit: int, threads: int) -> tuple[bool, bool, int, int]:
+    """Whether images and gates go through tiles, the tiles' columns (as a power of two) and their bytes.
+
+    Without room for four columns, arrays are read across their rows as they lie: slow, but right.
+    """
+    if not size.horizontal:
+        return False, False, 0, 0
+    stored = STORED_BYTES[variant.storage]
+    images = IMAGES[variant.operation] * min(variant.channels, size.channels)
+    for image_tiled, gates_tiled in ((True, not size.scanned), (True, False)):
+        planes = images * image_tiled + 3 * gates_tiled
+        for bits in range((SEGMENT_BYTES // stored).bit_length() - 1, 1, -1):
+            pitch = (1 << bits) + (2 if stored == 2 else 1)
+            needed = 2 * planes * size.height * pitch * stored
+            if needed <= limit:
+                return image_tiled, gates_tiled, bits, needed
+    return False, False, 0, 0
+
+
+def _whole_warps(threads: int) -> int:
+    return _round_up(max(threads, 1), LANES)
+
+
+def _round_up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit

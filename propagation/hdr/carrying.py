@@ -1,0 +1,201 @@
+"""Carries the log-radiance of an HDR key along a clip: motion that is checked against the key at every frame.
+
+For every frame the key is moved here, shown through the camera's response at the frame's exposure, and held against
+the picture: what still moves between the two corrects the way to the key, so that it does not drift; how much they
+differ tells the frame's exposure and how far each pixel can be trusted. The light is sampled from the key once and
+never blurs.
+
+`LightCarrier` is all that the rest knows of this: a trained network can take the place of `MotionCarrier`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from propagation.alignment import MotionEstimator, grid, warp
+from propagation.hdr.filling import gates_of, spread
+from propagation.hdr.motion import follow_the_sure, grey8, sureness
+from propagation.hdr.response import FLOOR, LEVELS, Response, to_256
+
+Floats = NDArray[np.float32]
+Codes = NDArray[Any]
+FrameOf = Callable[[int], Codes]
+
+# Code values of 0..255 that tell nothing of light or motion: clipped from here up, crushed up to there.
+CLIPPED, CRUSHED = 250, 3
+# Between these a code value tells exposure: no toe, no shoulder, no noise.
+_STEADY = (48, 238)
+_FEWEST = 400  # such pixels that a frame's exposure is taken from, else that of the frame before holds
+_DIFFERS = 12.0  # 8-bit luma between picture and shown key at which a pixel is doubted
+_DRIFT_PX = 3.0  # correction of this length is doubted like a round trip of half a pixel
+_KNOWN, _UNKNOWN = 0.03, 0.5  # expected error of log10 light where the key is trusted, and where nothing is known
+_FALLBACK = 1e-3  # weight of the key's usual highlight in a highlight that the key does not show
+
+
+@dataclass(frozen=True, eq=False)
+class KeyLight:
+    """An HDR key at work size: `log_light` (h, w, 3) log10, and the camera's `response` in the same unit. `shift` (x,
+    y) in pixels: a point of the frame at p is at p + shift in the key."""
+
+    log_light: Floats
+    response: Response
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class CarriedLight:
+    """`log_light` (h, w, 3): log10 light carried to the frame, in the key's unit; `error` (h, w): the error expected of
+    it; `positions` (h, w, 2): x, y in the key where it comes from, or None; `log_exposure`: log10 of the frame's
+    exposure; `key`: the frame it comes from."""
+
+    index: int
+    key: int
+    log_light: Floats
+    error: Floats
+    positions: Floats | None
+    log_exposure: float
+
+
+class LightCarrier(Protocol):
+    """Carries a key along `order`, whose frames follow one another away from frame `start`; `frame_of(n)` gives code
+    values (h, w, 3), uint8 or uint16, at the key's size."""
+
+    def walk(self, frame_of: FrameOf, order: Iterable[int], start: int, key: KeyLight) -> Iterator[CarriedLight]: ...
+
+
+class MotionCarrier:
+    """DIS optical flow, corrected against the key; no network."""
+
+    def walk(self, frame_of: FrameOf, order: Iterable[int], start: int, key: KeyLight) -> Iterator[CarriedLight]:
+        """See `LightCarrier`. Three calls of DIS a frame, two of them side by side."""
+        walk = _Walk(frame_of(start), key)
+        with ThreadPoolExecutor(1, "motion") as pool:
+            for index in order:
+                yield walk.step(index, start, frame_of(index), pool)
+
+
+class _Walk:
+    def __init__(self, code_values: Codes, key: KeyLight) -> None:
+        self._key = key
+        height, width = key.log_light.shape[:2]
+        self._grid = grid(height, width)
+        self._to_key = self._grid + np.array(key.shift, np.float32)
+        self._grey = grey8(code_values)
+        self._log_exposure = _exposure(code_values, key.response, key.log_light, 0.0)
+        self._usual = _usual_highlight(key.log_light, key.response, self._log_exposure)
+        self._back, self._forth, self._own = MotionEstimator(), MotionEstimator(), MotionEstimator()
+
+    def step(self, index: int, start: int, code_values: Codes, pool: ThreadPoolExecutor) -> CarriedLight:
+        grey = grey8(code_values)
+        blind = blind_pixels(code_values)
+        coming = pool.submit(self._forth.flow, self._grey, grey)
+        back = self._back.flow(grey, self._grey)
+        round_trip = _length(back + warp(coming.result(), self._grid + back))
+        moved = follow_the_sure(back, sureness(grey, blind, round_trip))
+        self._to_key = warp(self._to_key, self._grid + moved)
+        self._grey = grey
+        log_light, shown = self._show(code_values)
+        self._correct(grey, shown, blind)
+        log_light, shown = self._show(code_values)
+        trust = self._trust(grey, shown)
+        log_light, trust = self._filled(log_light, trust, grey, code_values)
+        error = np.asarray(_KNOWN + (_UNKNOWN - _KNOWN) * (1 - trust), np.float32)
+        return CarriedLight(index, start, log_light, error, self._to_key, self._log_exposure)
+
+    def _show(self, code_values: Codes) -> tuple[Floats, NDArray[np.uint8]]:
+        """The key's light moved here, and the luma that the camera makes of it at this frame's exposure."""
+        log_light = warp(self._key.log_light, self._to_key)
+        self._log_exposure = _exposure(
+            code_values, self._key.response, log_light, self._log_exposure, self._seen() > 0
+        )
+        return log_light, grey8(shown_codes(log_light, self._key.response, self._log_exposure))
+
+    def _correct(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8], blind: NDArray[np.bool_]) -> None:
+        left = self._own.flow(grey, shown)
+        moved = warp(shown.astype(np.float32), self._grid + left)
+        agrees = np.exp(-(((grey - moved) / np.float32(_DIFFERS)) ** 2))
+        # Flow near the key's own border sees its replicated edge.
+        inside = cv2.erode(self._seen(), np.ones((9, 9), np.uint8))
+        sure = sureness(grey, blind, _length(left) * np.float32(0.5 / _DRIFT_PX)) * agrees * inside
+        self._to_key = warp(self._to_key, self._grid + follow_the_sure(left, np.asarray(sure, np.float32)))
+
+    def _seen(self) -> Floats:
+        """(h, w): 1 where the way leads into the key, 0 outside."""
+        height, width = self._grid.shape[:2]
+        x, y = self._to_key[..., 0], self._to_key[..., 1]
+        return ((x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)).astype(np.float32)
+
+    def _trust(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8]) -> Floats:
+        difference = cv2.GaussianBlur(cv2.absdiff(grey, shown).astype(np.float32), (0, 0), 1.0)
+        return np.asarray(self._seen() * np.exp(-((difference / np.float32(2 * _DIFFERS)) ** 2)), np.float32)
+
+    def _filled(
+        self, log_light: Floats, trust: Floats, grey: NDArray[np.uint8], code_values: Codes
+    ) -> tuple[Floats, Floats]:
+        """The carried light with what is not trusted filled from what is: highlights from highlights."""
+        clipped: NDArray[np.bool_] = np.asarray((to_256(code_values) >= CLIPPED).any(axis=-1))
+        if not (clipped & (trust < 0.9)).any():
+            return log_light, trust
+        weight = trust * trust * clipped
+        found, amount = spread(log_light, weight, gates_of(grey, clipped))
+        share = amount / (amount + _FALLBACK)
+        usual = self._usual - np.float32(self._log_exposure)
+        fill = usual + (found - usual) * share[..., None]
+        filled = log_light * trust[..., None] + fill * (1 - trust[..., None])
+        # What a highlight nearby says is better than nothing, and worse than the key's own word.
+        return np.asarray(filled, np.float32), np.asarray(np.maximum(trust, 0.5 * share * clipped), np.float32)
+
+
+def blind_pixels(code_values: Codes) -> NDArray[np.bool_]:
+    """(h, w): every channel is clipped or crushed, so that neither texture nor light shows."""
+    codes = to_256(code_values)
+    return np.asarray((codes >= CLIPPED).any(axis=-1) | (codes <= CRUSHED).all(axis=-1))
+
+
+def shown_codes(log_light: Floats, response: Response, log_exposure: float) -> NDArray[np.uint8]:
+    """(h, w, 3) 8-bit code values that the camera makes of light at an exposure."""
+    low, high = float(response.curve.min()), float(response.curve.max())
+    steps = 1024
+    place = (log_light + np.float32(log_exposure - low)) * np.float32(steps / (high - low))
+    table = np.linspace(low, high, steps + 1)
+    rows = np.rint(np.clip(place, 0, steps)).astype(np.intp)
+    codes = [np.interp(table, response.curve[:, c], np.arange(LEVELS))[rows[..., c]] for c in range(3)]
+    return np.rint(np.stack(codes, axis=-1)).astype(np.uint8)
+
+
+def _exposure(
+    code_values: Codes, response: Response, log_light: Floats, before: float, seen: NDArray[np.bool_] | None = None
+) -> float:
+    """log10 exposure of a picture of that light: the median over pixels that tell it; `before` where too few do."""
+    codes = to_256(code_values)[::2, ::2]
+    apart = response.log_light(codes) - log_light[::2, ::2]
+    steady = (codes >= _STEADY[0]) & (codes <= _STEADY[1])
+    if seen is not None:
+        steady &= seen[::2, ::2, None]
+    if int(steady.sum()) < _FEWEST:
+        steady = (codes > CRUSHED) & (codes < CLIPPED) & (True if seen is None else seen[::2, ::2, None])
+    return float(np.median(apart[steady])) if int(steady.sum()) >= _FEWEST else before
+
+
+def _usual_highlight(log_light: Floats, response: Response, log_exposure: float) -> Floats:
+    """(3,) log10 of exposed light: what the key's clipped pixels usually hold, at least white itself."""
+    exposed = log_light + np.float32(log_exposure)
+    white = response.white.astype(np.float32)
+    above = [exposed[..., c][exposed[..., c] > white[c]] for c in range(3)]
+    return np.array([np.median(x) if x.size else white[c] for c, x in enumerate(above)], np.float32)
+
+
+def log_of(light: Floats, white: float = 1.0) -> Floats:
+    """log10 of light, no less than `FLOOR` of `white`."""
+    return np.log10(np.maximum(light, np.float32(FLOOR * white)), dtype=np.float32)
+
+
+def _length(vectors: Floats) -> Floats:
+    return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]), np.float32)

@@ -1,0 +1,39 @@
+"""Fills what motion cannot bring by normalised three-way scans: values and their weights are carried together, and
+divided in the end (see `propagation.spn`), so that every result is a weighted mean of what is known."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kernels.scan import scan4
+
+Floats = NDArray[np.float32]
+
+# Weights decay by a factor a pixel; 1e-25 keeps ratios exact over any distance that float32 can carry.
+_TINY = 1e-25
+_DECAY = 0.97  # of a pixel's weight from line to line
+_EDGE = 10.0  # change of 8-bit luma between neighbours at which a line hands on a third of that
+
+
+def gates_of(grey: NDArray[np.uint8], passable: NDArray[np.bool_]) -> list[torch.Tensor]:
+    """Four gate tensors (1, 1, 3, H, W) in the order of `kernels.scan.DIRECTIONS`: open inside `passable`, closed
+    elsewhere, and held back by edges of `grey`."""
+    slope = cv2.magnitude(*(cv2.Scharr(grey, cv2.CV_32F, *way) / 32 for way in ((1, 0), (0, 1))))
+    open_ = passable * np.float32(_DECAY / 3) / (1 + (slope / np.float32(_EDGE)) ** 2)
+    gate = torch.from_numpy(np.ascontiguousarray(open_, np.float32)).expand(1, 1, 3, *grey.shape).contiguous()
+    return [gate] * 4
+
+
+def spread(values: Floats, weight: Floats, gates: list[torch.Tensor]) -> tuple[Floats, Floats]:
+    """Values (H, W, C) believed by `weight` (H, W), carried along the gates: (weighted means (H, W, C), what weight
+    arrived (H, W)). Where nothing arrives both are 0."""
+    seeds = np.concatenate([values * weight[..., None], weight[..., None]], axis=2).transpose(2, 0, 1)
+    with torch.inference_mode():
+        carried = scan4(torch.from_numpy(np.ascontiguousarray(seeds))[None], gates, merge="sum", norm="none")
+    found = carried[0].numpy()
+    amount = found[-1]
+    means = np.where(amount > _TINY, found[:-1] / np.maximum(amount, _TINY), 0)
+    return np.ascontiguousarray(means.transpose(1, 2, 0), np.float32), np.asarray(amount, np.float32)

@@ -1,0 +1,113 @@
+"""Puts a frame together: the linearised source where it is well exposed, carried light where it is clipped or crushed.
+
+Between them the two are blended by code value, and carried light is held to what the source allows, so that there is
+neither seam nor halo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from propagation.alignment import warp
+from propagation.hdr.carrying import CRUSHED, CarriedLight
+from propagation.hdr.response import LEVELS, Response, to_256
+
+Floats = NDArray[np.float32]
+
+# Code values of 0..255 over which the source fades into what is carried.
+_BRIGHT_FADE = (234.0, 250.0)
+_DARK_FADE = (12.0, 44.0)  # one 8-bit code value is 18 % of the light at the start, 5 % at the end
+_DEEPER = 0.25  # the same fade for deeper sources, which are finer there by two bits at least
+_DARK_CODES = 3  # rounding and noise: carried light of dark pixels stays within so many code values of the source's
+_SURE_ENOUGH = 0.15  # expected error of carried light up to which the key's own detail is laid on it
+_FUSION_POWER = 2.0  # between two keys each side weighs with its expected error to this power
+
+
+def source_share(code_values: NDArray[Any]) -> Floats:
+    """(..., 3) 0..1: how far each channel of the source is well exposed; smooth in the code value."""
+    eight = code_values.dtype == np.uint8
+    codes = np.arange(256) if eight else np.arange(65536) / 257
+    start, end = (fade * (1 if eight else _DEEPER) for fade in _DARK_FADE)
+    table = _smooth_step(codes, *_BRIGHT_FADE[::-1]) * _smooth_step(codes, start, end)
+    return np.take(table.astype(np.float32), code_values)
+
+
+def fused(
+    sides: Sequence[CarriedLight], shape: tuple[int, int], keys: Sequence[Floats]
+) -> tuple[Floats, float]:
+    """What one or two keys carry to a frame, at full size `shape`: log10 light (H, W, 3) and log10 exposure.
+
+    `keys` are the sides' keys, log10 light at full size, for detail that work size has lost.
+    """
+    full = [_at_full_size(side, shape, key) for side, key in zip(sides, keys, strict=True)]
+    if len(full) == 1:
+        return full[0][0], sides[0].log_exposure
+    ways = np.array([abs(side.index - side.key) for side in sides], np.float64)
+    exposure = float((sides[0].log_exposure * ways[1] + sides[1].log_exposure * ways[0]) / ways.sum())
+    # Nearness speaks where both sides are equally sure.
+    doubts = [error * np.float32(1 + way / ways.sum()) for (_, error), way in zip(full, ways, strict=True)]
+    weights = [doubt**-_FUSION_POWER for doubt in doubts]
+    share = (weights[0] / (weights[0] + weights[1])).astype(np.float32)
+    light = full[0][0] * share[..., None] + full[1][0] * (1 - share[..., None])
+    return light, exposure
+
+
+def merge(
+    code_values: NDArray[Any], response: Response, log_exposure: float, carried: Floats
+) -> Floats:
+    """log10 light (H, W, 3) of a frame, in the keys' unit.
+
+    `code_values` (H, W, 3), uint8 or uint16; `carried` (H, W, 3) log10 light.
+    """
+    own = response.log_light(code_values) - np.float32(log_exposure)
+    share = source_share(code_values)
+    if float(share.min()) >= 1:
+        return own
+    return np.asarray(own * share + _bounded(carried, code_values, response, log_exposure) * (1 - share), np.float32)
+
+
+def _bounded(carried: Floats, code_values: NDArray[Any], response: Response, log_exposure: float) -> Floats:
+    """`carried` within what the source allows: above white where it is clipped, near its code value where it is dark
+    (and so says little by rounding), below black where it is crushed."""
+    codes = np.arange(LEVELS)
+    low = np.where(codes >= _BRIGHT_FADE[1], int(_BRIGHT_FADE[1]), np.maximum(codes - _DARK_CODES, 0))
+    high = np.minimum(codes + _DARK_CODES, LEVELS - 1)
+    lowest, highest = response.curve[low], response.curve[high]
+    lowest[: CRUSHED + 1] = -np.inf
+    # Between dark and bright the fades hand over to the source anyway.
+    middle = slice(int(_DARK_FADE[1]) + 1, int(_BRIGHT_FADE[1]))
+    lowest[middle], highest[middle] = -np.inf, np.inf
+    highest[int(_BRIGHT_FADE[1]) :] = np.inf
+    eight = to_256(code_values)
+    bounds = [np.stack([np.take(table[:, c].astype(np.float32), eight[..., c]) for c in range(3)], -1)
+              for table in (lowest - log_exposure, highest - log_exposure)]
+    return np.clip(carried, *bounds)
+
+
+def _at_full_size(side: CarriedLight, shape: tuple[int, int], key: Floats) -> tuple[Floats, Floats]:
+    """Carried light and its error at full size: where the key is trusted its own full-size detail is laid on."""
+    if side.log_light.shape[:2] == shape:
+        return side.log_light, side.error
+    size = shape[::-1]
+    light = np.asarray(cv2.resize(side.log_light, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    error = np.asarray(cv2.resize(side.error, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    if side.positions is None:
+        return light, error
+    h, w = side.error.shape
+    scale = np.array([shape[1] / w, shape[0] / h], np.float32)
+    places = (side.positions + np.float32(0.5)) * scale - np.float32(0.5)
+    positions = np.asarray(cv2.resize(places, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    small = np.asarray(cv2.resize(key, (w, h), interpolation=cv2.INTER_AREA), np.float32)
+    soft = cv2.resize(warp(small, side.positions), size, interpolation=cv2.INTER_LINEAR)
+    trust = np.exp(-((error / np.float32(_SURE_ENOUGH)) ** 2))[..., None]
+    return np.asarray(light + (warp(key, positions) - soft) * trust, np.float32), error
+
+
+def _smooth_step(x: NDArray[Any], zero: float, one: float) -> NDArray[np.float64]:
+    t = np.clip((x - zero) / (one - zero), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))

@@ -1,0 +1,55 @@
+"""What the CPU backend promises beside the contract: compiled once a type, cached, and no copies nobody asked for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kernels import registry
+from kernels.scan import DIRECTIONS, line_scan
+
+planes = pytest.importorskip("kernels.cpu_planes", reason=registry.why_not("cpu") or "")
+
+
+def scan(height: int, width: int, direction: str, norm: str, groups: int) -> torch.Tensor:
+    x, gates = torch.ones(1, 2, height, width), torch.ones(1, groups, 3, height, width)
+    return line_scan(x, gates, direction, norm=norm, backend="cpu")  # type: ignore[arg-type]
+
+
+def test_no_shape_norm_or_sharing_compiles_anew():
+    scan(4, 5, "left_to_right", "max1", 2)
+    scan(4, 5, "top_to_bottom", "max1", 2)
+    kernels = planes.forward_horizontal, planes.forward_vertical
+    before = [len(kernel.signatures) for kernel in kernels]
+    for direction in DIRECTIONS:
+        for norm in ("max1", "sum", "none"):
+            scan(37, 70, direction, norm, 1)
+            scan(1, 1, direction, norm, 2)
+    assert [len(kernel.signatures) for kernel in kernels] == before
+
+
+@pytest.mark.parametrize("name", ["forward", "backward", "adjoint"])
+def test_compiled_code_is_kept_on_disk(name):
+    for way in ("horizontal", "vertical"):
+        kernel = getattr(planes, f"{name}_{way}")
+        assert kernel.stats.cache_path
+        from_disk, compiled = (sum(count.values()) for count in kernel.stats[1:])
+        assert from_disk + compiled == len(kernel.signatures)
+
+
+def test_contiguous_tensors_are_read_where_they_lie(monkeypatch):
+    """The backend gets the caller's own memory, and one copy of what has gaps."""
+    seen = []
+    cpu = registry.pick("cpu", "cpu")
+    real = cpu.forward
+
+    def watched(x, gates, *rest):
+        seen.append((x.data_ptr(), gates[0].data_ptr()))
+        return real(x, gates, *rest)
+
+    monkeypatch.setattr(cpu, "forward", watched)
+    x, gates = torch.ones(1, 1, 20, 20), torch.ones(1, 1, 3, 20, 20)
+    line_scan(x, gates, "left_to_right", backend="cpu")
+    line_scan(x.transpose(-1, -2), gates, "left_to_right", backend="cpu")
+    assert seen[0] == (x.data_ptr(), gates.data_ptr())
+    assert seen[1][0] != x.data_ptr() and seen[1][1] == gates.data_ptr()

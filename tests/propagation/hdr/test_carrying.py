@@ -1,0 +1,161 @@
+"""Light carried along a clip: it arrives where it belongs, keeps its level, and the source stays what it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from propagation.errors import HintError
+from propagation.hdr.carrying import CarriedLight, KeyLight, MotionCarrier, log_of
+from propagation.hdr.filling import gates_of, spread
+from propagation.hdr.merging import fused, merge, source_share
+from propagation.hdr.motion import follow_the_sure, grey8
+from propagation.hdr.response import Pair, estimate_response
+from propagation.hdr.sequence import carry_light
+from tests.propagation.hdr.scenes import HEIGHT, WIDTH, camera, moving
+
+
+@pytest.fixture(scope="module")
+def walked():  # type: ignore[no-untyped-def]
+    """(pictures, light, exposures, response, what the first frame's key carries to the others)."""
+    pictures, light, exposures = moving()
+    response = estimate_response([Pair(pictures[0], light[0])])
+    key = KeyLight(log_of(light[0]), response)
+    return pictures, light, exposures, response, list(MotionCarrier().walk(pictures.__getitem__, range(1, 5), 0, key))
+
+
+def test_highlights_arrive_where_they_have_moved_to(walked) -> None:  # type: ignore[no-untyped-def]
+    pictures, light, exposures, response, carried = walked
+    for each in carried:
+        clipped = (pictures[each.index] >= 250).all(axis=-1)
+        assert clipped.sum() > 100
+        merged = merge(pictures[each.index], response, each.log_exposure, each.log_light)
+        truth = log_of(light[each.index])
+        ours = np.sqrt(np.mean((merged - truth)[clipped] ** 2))
+        held = np.sqrt(np.mean((log_of(light[0]) - truth)[clipped] ** 2))
+        at_white = np.sqrt(np.mean((response.log_light(pictures[each.index]) - truth)[clipped] ** 2))
+        assert ours < 0.05
+        assert ours < 0.5 * min(held, at_white)
+
+
+def test_exposure_is_followed(walked) -> None:  # type: ignore[no-untyped-def]
+    *_, exposures, _, carried = walked
+    found = [10**each.log_exposure for each in carried]
+    np.testing.assert_allclose(found, exposures[1:], rtol=0.01)
+
+
+def test_well_exposed_pixels_are_the_source_alone(walked) -> None:  # type: ignore[no-untyped-def]
+    pictures, _, _, response, carried = walked
+    each = carried[-1]
+    nonsense = np.full_like(each.log_light, 7.0)
+    merged = merge(pictures[each.index], response, each.log_exposure, nonsense)
+    own = response.log_light(pictures[each.index]) - np.float32(each.log_exposure)
+    untouched = source_share(pictures[each.index]) == 1
+    assert untouched.mean() > 0.5
+    np.testing.assert_array_equal(merged[untouched], own[untouched])
+
+
+def test_dark_pixels_lose_their_rounding_but_stay_by_the_source() -> None:
+    pictures, light, _ = moving(frames=1)
+    response = estimate_response([Pair(pictures[0], light[0])])
+    dim = light[0] * np.float32(0.01)
+    codes = camera(dim)
+    dark = (codes > 3) & (codes < 8)
+    assert dark.mean() > 0.05
+    merged = merge(codes, response, 0.0, log_of(dim))
+    own = response.log_light(codes)
+    errors = [np.sqrt(np.mean((x - log_of(dim))[dark] ** 2)) for x in (merged, own)]
+    assert errors[0] < 0.5 * errors[1]
+    far = merge(codes, response, 0.0, log_of(dim) + np.float32(1.0))
+    assert np.abs(far - own)[dark].max() <= (response.curve[10] - response.curve[7]).max() + 0.3
+
+
+def test_clipped_pixels_are_never_darker_than_white(walked) -> None:  # type: ignore[no-untyped-def]
+    pictures, _, _, response, carried = walked
+    each = carried[0]
+    dark = np.full_like(each.log_light, -3.0)
+    merged = merge(pictures[each.index], response, each.log_exposure, dark)
+    clipped = pictures[each.index] >= 250
+    white = response.curve[250] - each.log_exposure
+    assert (merged >= white.astype(np.float32) - 1e-5)[clipped].all()
+
+
+def test_flow_without_texture_follows_what_is_sure() -> None:
+    y, x = np.mgrid[:60, :80].astype(np.float32)
+    true = np.stack([2 + 0.02 * x - 0.01 * y, -1 + 0.01 * x + 0.02 * y], axis=-1)
+    flow, sure = true.copy(), np.ones((60, 80), np.float32)
+    flow[20:40, 30:50], sure[20:40, 30:50] = 9.0, 0.0
+    np.testing.assert_allclose(follow_the_sure(flow, sure), true, atol=0.05)
+    still = follow_the_sure(np.zeros((60, 80, 2), np.float32), np.zeros((60, 80), np.float32))
+    np.testing.assert_allclose(still, 0, atol=1e-6)
+
+
+def test_spreading_gives_weighted_means_and_stops_at_closed_gates() -> None:
+    grey = np.full((20, 30), 255, np.uint8)
+    passable = np.zeros((20, 30), bool)
+    passable[5:15, 5:25] = True
+    values = np.zeros((20, 30, 3), np.float32)
+    weight = np.zeros((20, 30), np.float32)
+    values[5:15, 5], weight[5:15, 5] = 2.0, 1.0
+    means, amount = spread(values, weight, gates_of(grey, passable))
+    np.testing.assert_allclose(means[6:14, 6:24], 2.0, rtol=1e-5)
+    assert amount[10, 23] > 0
+    assert not amount[:, 26:].any()
+
+
+def test_between_two_keys_both_speak_and_the_nearer_one_louder() -> None:
+    pictures, light, _ = moving()
+    response = estimate_response([Pair(pictures[n], light[n]) for n in (0, 4)])
+    keys = {n: KeyLight(log_of(light[n]), response) for n in (0, 4)}
+    found = dict(carry_light(pictures.__getitem__, keys, 0, 5, carrier=MotionCarrier()))
+    assert list(found) == [0, 1, 2, 3, 4]
+    assert found[0] == found[4] == ()
+    assert [side.key for side in found[1]] == [0, 4]
+    both, _ = fused(found[2], (HEIGHT, WIDTH), [keys[side.key].log_light for side in found[2]])
+    alone = found[2][0].log_light
+    truth = log_of(light[2])
+    assert np.sqrt(np.mean((both - truth) ** 2)) < np.sqrt(np.mean((alone - truth) ** 2))
+
+
+def test_shots_are_borders_and_ranges_are_kept() -> None:
+    pictures, light, _ = moving()
+    response = estimate_response([Pair(pictures[0], light[0])])
+    keys = {1: KeyLight(log_of(light[1]), response)}
+    found = [n for n, _ in carry_light(pictures.__getitem__, keys, 0, 5, carrier=MotionCarrier(), shots=[3])]
+    assert found == [0, 1, 2]
+    assert [n for n, _ in carry_light(pictures.__getitem__, keys, 2, 3, carrier=MotionCarrier())] == [2]
+
+
+class Steady:
+    """A carrier that claims an exposure, as a network might."""
+
+    def __init__(self, exposures: dict[int, float]) -> None:
+        self._exposures = exposures
+
+    def walk(self, frame_of, order, start, key):  # type: ignore[no-untyped-def]
+        for n in order:
+            frame_of(n)
+            error = np.ones(key.log_light.shape[:2], np.float32)
+            yield CarriedLight(n, start, key.log_light, error, None, self._exposures[start])
+
+
+def test_keys_that_contradict_each_other_are_refused() -> None:
+    pictures, light, _ = moving()
+    response = estimate_response([Pair(pictures[0], light[0])])
+    keys = {n: KeyLight(log_of(light[n]), response) for n in (0, 4)}
+    with pytest.raises(HintError, match=r"keys of frames 0 and 4 contradict each other.*2\.0 stops"):
+        list(carry_light(pictures.__getitem__, keys, 0, 5, carrier=Steady({0: 0.0, 4: 0.602})))
+    near = list(carry_light(pictures.__getitem__, keys, 0, 5, carrier=Steady({0: 0.0, 4: 0.2})))
+    exposures = [fused(sides, (HEIGHT, WIDTH), [light[0]] * 2)[1] for _, sides in near if sides]
+    np.testing.assert_allclose(exposures, [0.05, 0.1, 0.15], atol=1e-6)
+
+
+def test_deeper_frames_are_carried_too() -> None:
+    pictures, light, _ = moving(frames=2)
+    deep = [picture.astype(np.uint16) * 257 for picture in pictures]
+    response = estimate_response([Pair(deep[0], light[0])])
+    key = KeyLight(log_of(light[0]), response)
+    (eight,) = MotionCarrier().walk(pictures.__getitem__, [1], 0, key)
+    (sixteen,) = MotionCarrier().walk(deep.__getitem__, [1], 0, key)
+    np.testing.assert_allclose(sixteen.log_light, eight.log_light, atol=0.02)
+    np.testing.assert_array_equal(grey8(deep[0]), grey8(pictures[0]))

@@ -28,6 +28,9 @@ OLDEST = (3, 11)
 # What the wheels unpack to on this side of pip's own temporary copies: 1.5 GB with a CPU torch, about 6 GB with CUDA.
 NEEDED_BYTES = 3 * 10**9
 
+# CuPy's package for each major version of CUDA that torch may be built for.
+CUPY = {"12": "cupy-cuda12x", "13": "cupy-cuda13x"}
+
 # The Debian package behind each shared library that PySide6 loads (found by repeating the import on a bare Debian 12).
 QT_LIBRARIES = {
     "libGL.so.1": "libgl1",
@@ -111,10 +114,20 @@ def check_system(with_screen: bool) -> None:
         )
 
 
+def has_nvidia_driver() -> bool:
+    """Whether an NVIDIA driver is here: its library can be loaded, or its tool is on the path."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return shutil.which("nvidia-smi") is not None
+    return True
+
+
 def stamp_text(extra: str) -> str:
-    """The state an installation was made for: the dependencies, the extra and this Python."""
+    """The state an installation was made for: the dependencies, the extra, this Python, and whether a GPU was there."""
     digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes())
     digest.update(extra.encode())
+    digest.update(b"driver" if has_nvidia_driver() else b"")
     digest.update(sys.version.encode())
     return digest.hexdigest()
 
@@ -168,10 +181,32 @@ def install(extra: str) -> None:
             "pip could not install the libraries; its last lines above say why. Check the network, then run this "
             "again: it goes on where it stopped."
         )
+    if has_nvidia_driver():
+        install_cupy()
     # The test extra holds everything the program itself needs, so it stamps both.
     for done in {"", extra}:
         stamp_path(done).write_text(stamp_text(done))
     say("Huecast: set up")
+
+
+def install_cupy() -> None:
+    """Installs the CuPy that fits torch's CUDA version; without it scans on the GPU run by a slow loop."""
+    probe = [str(PYTHON), "-c", "import torch; print(torch.version.cuda or '')"]
+    asked = subprocess.run(probe, capture_output=True, text=True, check=False)
+    major = (asked.stdout or "").strip().split(".")[0]
+    if major not in CUPY:
+        why = f"is made for CUDA {major}" if major else "was built without CUDA"
+        say(f"Huecast: there is an NVIDIA driver, but this torch {why}; scans run on the CPU or by a slow loop")
+        return
+    pip = [str(PYTHON), "-m", "pip"]
+    for version, package in CUPY.items():
+        # Two builds of CuPy in one environment overwrite each other's files.
+        if version != major:
+            subprocess.run([*pip, "uninstall", "-q", "-y", package], capture_output=True, check=False)
+    command = [*pip, "install", "--disable-pip-version-check", "-e", f"{ROOT}[cuda{major}]"]
+    if subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
+        say("Huecast: CuPy could not be installed; scans on the GPU will run by a slow loop. Remove .venv/.stamp-app "
+            "to try again.")
 
 
 def hand_over(command: list[str]) -> int:

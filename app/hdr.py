@@ -20,7 +20,7 @@ from app.progress import CancelToken, Progress, ahead
 from app.stages import find_shots
 from propagation.color.primaries import Chromaticities, chromaticities_of
 from propagation.errors import HintError, OutputError
-from propagation.hdr.carrying import KeyLight, LightCarrier, MotionCarrier, log_of
+from propagation.hdr.carrying import KeyLight, LightCarrier, MotionCarrier, light_of, log_of
 from propagation.hdr.keys import HdrKey, check_alike, read_key
 from propagation.hdr.merging import fused, merge
 from propagation.hdr.registration import Registration, check_coding, find_shift, pair_of, register
@@ -231,10 +231,10 @@ class _Run:
         if not sides:
             nearest = min(range(len(self.reports)), key=lambda k: abs(self.reports[k].index - frame.index))
             own = self.response.log_light(code_values) - np.float32(np.log10(self.response.exposures[nearest]))
-            return np.asarray(10**own, np.float32)
+            return light_of(own)
         carried, exposure = fused(sides, code_values.shape[:2], [full_keys[side.key] for side in sides])
         self._saw_exposure(frame.index, exposure)
-        return np.asarray(10 ** merge(code_values, self.response, exposure, carried), np.float32)
+        return light_of(merge(code_values, self.response, exposure, carried))
 
     def _saw_exposure(self, index: int, log_exposure: float) -> None:
         before, self._last_exposure = self._last_exposure, (index, log_exposure)

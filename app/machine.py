@@ -69,6 +69,18 @@ def choose_device(asked: str = "auto") -> str:
     raise DeviceError(f"there is no CUDA device: {why}", advice="Use --device cpu, or auto to take what is there")
 
 
+def scans() -> str:
+    """What runs the scans on device `auto`: the backend, the device, and why it is no better one where it is not."""
+    from kernels import registry
+
+    device = choose_device("auto")
+    name = registry.default(device)
+    if device == "cuda":
+        missing = "" if name == "cuda" else f": {registry.why_not('cuda')}"
+        return f"{name} on the GPU{missing}"
+    return f"{name} on the CPU: {registry.why_not('cuda')}"
+
+
 @dataclass(frozen=True)
 class Backend:
     """One way to run the scans: its name, and why it cannot run here (empty where it can)."""

@@ -38,12 +38,16 @@ class Result:
 
 
 class ResultStore:
-    """Results by frame number; past the budget those farthest from the frame in view are forgotten."""
+    """Results by frame number; past the budget those farthest from the frame in view leave the memory.
+
+    `elsewhere` holds the signatures of results that are not in memory but kept on the disk: they count as known.
+    """
 
     def __init__(self, budget_bytes: int = BUDGET_BYTES) -> None:
-        self._budget_bytes = budget_bytes
+        self.budget_bytes = budget_bytes
         self._kept: dict[int, Result] = {}
         self._size_bytes = 0
+        self.elsewhere: dict[int, str] = {}
 
     @property
     def size_bytes(self) -> int:
@@ -52,13 +56,18 @@ class ResultStore:
 
     def put(
         self, frame: int, ab: NDArray[np.floating], signature: str, viewed: int, *, is_carried: bool = True
-    ) -> None:
+    ) -> Result:
         """Keeps (h, w, 2) `ab` for `frame`; `viewed` is the frame in view, whose neighbourhood is kept longest."""
         self.drop(frame)
-        self._kept[frame] = Result(ab.astype(np.float16), signature, is_carried)
-        self._size_bytes += self._kept[frame].ab.nbytes
-        while self._size_bytes > self._budget_bytes:
-            self.drop(max(self._kept, key=lambda n: abs(n - viewed)))
+        made = self._kept[frame] = Result(ab.astype(np.float16), signature, is_carried)
+        self._size_bytes += made.ab.nbytes
+        while self._size_bytes > self.budget_bytes:
+            farthest = max(self._kept, key=lambda n: abs(n - viewed))
+            gone = self._kept[farthest]
+            self.drop(farthest)
+            if gone.is_carried:
+                self.elsewhere[farthest] = gone.signature
+        return made
 
     def get(self, frame: int) -> Result | None:
         """The result of `frame`, fresh or stale."""
@@ -66,6 +75,7 @@ class ResultStore:
 
     def drop(self, frame: int) -> None:
         """Forgets the result of `frame`."""
+        self.elsewhere.pop(frame, None)
         gone = self._kept.pop(frame, None)
         if gone is not None:
             self._size_bytes -= gone.ab.nbytes
@@ -73,15 +83,17 @@ class ResultStore:
     def clear(self) -> None:
         """Forgets everything."""
         self._kept.clear()
+        self.elsewhere.clear()
         self._size_bytes = 0
 
     def states(self, project: Project) -> list[FrameState]:
         """The state of every frame of the clip."""
         signatures = Signatures(project)
         states = [FrameState.NONE] * project.frame_count
-        for frame, result in self._kept.items():
+        known = self.elsewhere | {frame: result.signature for frame, result in self._kept.items()}
+        for frame, signature in known.items():
             if frame < len(states):
-                fresh = result.signature == signatures.of(frame)
+                fresh = signature == signatures.of(frame)
                 states[frame] = FrameState.FRESH if fresh else FrameState.STALE
         return states
 

@@ -34,6 +34,7 @@ class Device:
         runtime = cupy.cuda.runtime
         self.processors: int = runtime.deviceGetAttribute(runtime.cudaDevAttrMultiProcessorCount, index)
         self.shared_limit: int = runtime.deviceGetAttribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, index)
+        self._most_shared = self.shared_limit  # what kernels may ask for, whatever plans are told
         self._kernels: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -62,7 +63,7 @@ class Device:
         with self._lock, cupy.cuda.Device(self.index):
             if name not in self._kernels:
                 kernel = cupy.RawModule(code=source() + line, options=OPTIONS).get_function(name)
-                kernel.max_dynamic_shared_size_bytes = self.shared_limit
+                kernel.max_dynamic_shared_size_bytes = self._most_shared
                 self._kernels[name] = kernel
             return self._kernels[name]
 

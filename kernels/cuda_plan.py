@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 LANES = 32
 WARPS = 4  # of a block in which every warp has a line of its own
-LONG_THREADS = 1024
+LONG_THREADS = {"Float": 1024, "Double": 512, "Half": 1024, "Bfloat": 1024}
 PIXEL_THREADS = 256
 PIXELS = 4  # of a thread in the kernels of cuda_merge.cu
+RESERVED_BYTES = 1024  # of shared memory, which CUDA keeps for itself in every block
 SEGMENT_BYTES = 64  # what a tile should read of a row at once: two sectors
 OPERATIONS = ("FORWARD", "ADJOINT", "BACKWARD")
 STORED_BYTES = {"Float": 4, "Double": 8, "Half": 2, "Bfloat": 2}
+STATE_BYTES = 4  # of every storage type that these variants serve
 IMAGES = {"FORWARD": 1, "ADJOINT": 1, "BACKWARD": 3}
 
 
@@ -29,7 +31,7 @@ class Variant:
     channels: int = 1  # carried side by side under one set of gates
     depth: int = 0  # steps that are loaded ahead
     one_warp: bool = False
-    threads: int = LONG_THREADS  # at most
+    threads: int = 0  # at most
 
     @property
     def name(self) -> str:
@@ -59,7 +61,7 @@ def scan_variants(storage: str, operation: str) -> dict[str, Variant]:
     verification alone and has the kernel of long lines for everything.
     """
     back = operation == "BACKWARD"
-    found = {"long": Variant(storage, operation)}
+    found = {"long": Variant(storage, operation, threads=LONG_THREADS[storage])}
     if storage != "Double":
         found["warp"] = Variant(storage, operation, 4, 1, 2 if back else 4, True, WARPS * LANES)
         found["short"] = Variant(storage, operation, 1, 1, 4 if back else 8, False, 512)
@@ -121,40 +123,45 @@ class Layout:
 
 def lay_out(storage: str, operation: str, size: Size, processors: int, shared_limit: int) -> Layout:
     """Chooses the variant and the tiles for a call, on a device of so many processors and bytes of shared memory."""
-    variant = _choose(storage, operation, size, processors)
+    found = scan_variants(storage, operation)
+    if storage == "Double" or size.length > found["wide"].longest:
+        return _lay_out_long(found["long"], size)
+    if size.length <= found["warp"].longest:
+        return _lay_out(found["warp"], size, processors, shared_limit)
+    # One block for several channels reads their gates once; one block each is faster while processors are idle.
+    crowded = operation == "BACKWARD" or size.ways * size.units * size.channels > processors
+    if size.channels > 1 and crowded and size.length <= found["shared"].longest:
+        layout = _lay_out(found["shared"], size, processors, shared_limit)
+        if layout.image_tiled or not size.horizontal:
+            return layout  # else the tiles of one channel at a time may still find room
+    single = found["short"] if size.length <= found["short"].longest else found["wide"]
+    return _lay_out(single, size, processors, shared_limit)
+
+
+def _lay_out_long(variant: Variant, size: Size) -> Layout:
+    items = size.ways * size.units * size.channels
+    kept = 1 if variant.operation == "FORWARD" else 3
+    values = items * 2 * kept * max(size.height, size.width)
+    threads = min(variant.threads, _whole_warps(size.length))
+    return Layout(variant, size.channels, items, threads, False, False, 0, 0, 0, values)
+
+
+def _lay_out(variant: Variant, size: Size, processors: int, shared_limit: int) -> Layout:
     chunks = -(-size.channels // variant.channels)
     items = size.ways * size.units * chunks
-    if not variant.rows:
-        kept = 1 if operation == "FORWARD" else 3
-        values = items * 2 * kept * max(size.height, size.width)
-        threads = min(LONG_THREADS, _whole_warps(size.length))
-        return Layout(variant, chunks, items, threads, False, False, 0, 0, 0, values)
     threads = variant.threads if variant.one_warp else _whole_warps(-(-size.length // variant.rows))
     in_block = WARPS if variant.one_warp else 1
-    # Twice as many items as processors want two blocks on each.
-    limit = shared_limit // in_block // (2 if items > processors and not variant.one_warp else 1)
-    borders = 0 if variant.one_warp else 2 * (threads // LANES) * variant.channels * 2 * 4
-    tiles = _tiles(variant, size, limit - borders, threads)
-    image_tiled, gates_tiled, tile_bits, tile_bytes = tiles
+    limit = shared_limit // in_block
+    if items > processors and not variant.one_warp:
+        limit = (shared_limit - RESERVED_BYTES) // 2  # room for two blocks on a processor
+    borders = 0 if variant.one_warp else 2 * (threads // LANES) * variant.channels * 2 * STATE_BYTES
+    image_tiled, gates_tiled, tile_bits, tile_bytes = _tiles(variant, size, limit // 16 * 16 - borders)
     item_bytes = _round_up(borders + tile_bytes, 16)
     return Layout(variant, chunks, -(-items // in_block), threads, image_tiled, gates_tiled, tile_bits, item_bytes,
                   item_bytes * in_block, 0)
 
 
-def _choose(storage: str, operation: str, size: Size, processors: int) -> Variant:
-    found = scan_variants(storage, operation)
-    if storage == "Double" or size.length > found["wide"].longest:
-        return found["long"]
-    if size.length <= found["warp"].longest:
-        return found["warp"]
-    # One block for several channels reads their gates once; one block each is faster while processors are idle.
-    crowded = operation == "BACKWARD" or size.ways * size.units * size.channels > processors
-    if size.channels > 1 and crowded and size.length <= found["shared"].longest:
-        return found["shared"]
-    return found["short"] if size.length <= found["short"].longest else found["wide"]
-
-
-def _tiles(variant: Variant, size: Size, limit: int, threads: int) -> tuple[bool, bool, int, int]:
+def _tiles(variant: Variant, size: Size, limit: int) -> tuple[bool, bool, int, int]:
     """Whether images and gates go through tiles, the tiles' columns (as a power of two) and their bytes.
 
     Without room for four columns, arrays are read across their rows as they lie: slow, but right.

@@ -139,7 +139,7 @@ struct Scan {
     bool descending;
     bool image_tiled, gates_tiled;
 
-    // The thread. It computes rows `row(v)`; those past the end repeat the last row's inputs and are masked.
+    // The thread. It computes rows `row(v)`; those past the end have inputs that do not count and are masked.
     int lane, warp, warps, first_row;
 
     // Shared memory: two tiles, then borders[2][warps][CHANNELS][2]. A tile has a plane of cells for each image of each
@@ -338,6 +338,12 @@ struct Scan {
         for (int step = 0; step < columns; ++step) send(last, step);
     }
 
+    // What a column of a tile holds for a row of this thread. Rows past the end have no cell, and must not look at the
+    // last row's: its thread may be writing the result there.
+    __device__ __forceinline__ State own_cell(const Stored* column, int v) const {
+        return row(v) < length ? Storage::open(column[row(v) * pitch]) : State(0);
+    }
+
     // The inputs of a step, from the ring or from its column of the tile.
     __device__ __forceinline__ void read_images(State (&values)[IMAGES][CHANNELS][ROWS], State (&halo)[CHANNELS],
                                                 const Ahead& ahead, int step) const {
@@ -350,7 +356,7 @@ struct Scan {
                 for (int a = 0; a < IMAGES; ++a)
 #pragma unroll
                     for (int v = 0; v < ROWS; ++v)
-                        values[a][c][v] = Storage::open(cells[image_plane(a, c) + clamped(row(v)) * pitch]);
+                        values[a][c][v] = own_cell(cells + image_plane(a, c), v);
                 if (HALO) halo[c] = Storage::open(cells[image_plane(H_IMAGE, c) + halo_row() * pitch]);
             } else {
 #pragma unroll
@@ -371,7 +377,7 @@ struct Scan {
             State raw[3];
 #pragma unroll
             for (int k = 0; k < 3; ++k)
-                raw[k] = Storage::open(gates_tiled ? cells[gate_plane(k) + clamped(row(v)) * pitch] : ahead.gates[k][v]);
+                raw[k] = gates_tiled ? own_cell(cells + gate_plane(k), v) : Storage::open(ahead.gates[k][v]);
             weights[v].set(raw, norm, first_line || row(v) >= length, row(v) == 0, row(v) == length - 1);
         }
     }

@@ -22,6 +22,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(run, "PYTHON", python)
     monkeypatch.setattr(run, "make_venv", lambda: None)
+    monkeypatch.setattr(run, "has_nvidia_driver", lambda: False)
     return tmp_path
 
 
@@ -64,6 +65,32 @@ def test_changed_dependencies_install_again(project: Path, monkeypatch: pytest.M
     pretend_pip(monkeypatch, 0)
     run.install("")
     (project / "pyproject.toml").write_text("[project]\ndependencies = []\n")
+    assert not run.installed("")
+
+
+@pytest.mark.parametrize(("version", "extra"), [("13.0\n", "[cuda13]"), ("12.8\n", "[cuda12]"), ("\n", "")])
+def test_where_a_driver_is_cupy_follows_torch(
+    project: Path, monkeypatch: pytest.MonkeyPatch, version: str, extra: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[list[str]] = []
+
+    def call(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 0, stdout=version)
+
+    monkeypatch.setattr(run.subprocess, "run", call)
+    monkeypatch.setattr(run, "has_nvidia_driver", lambda: True)
+    run.install("")
+    asked_for = [command[-1] for command in calls if "install" in command]
+    assert asked_for == [str(project), f"{project}{extra}"] if extra else [str(project)]
+    assert run.installed("") and ("slow loop" in capsys.readouterr().err) is not bool(extra)
+    assert all("uninstall" not in command or command[-1] not in f"cupy-{extra[1:-1]}x" for command in calls)
+
+
+def test_a_driver_that_comes_later_installs_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_pip(monkeypatch, 0)
+    run.install("")
+    monkeypatch.setattr(run, "has_nvidia_driver", lambda: True)
     assert not run.installed("")
 
 

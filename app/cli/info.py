@@ -59,6 +59,7 @@ def machine_facts() -> dict[str, Any]:
         "system": platform.platform(),
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "backends": {backend.name: backend.why_not or "available" for backend in machine.backends()},
+        "scans": machine.scans(),
         "cuda": cuda or "available",
         "cores": machine.core_count(),
         "threads": machine.thread_count(),

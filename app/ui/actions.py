@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NEED_CLIP = ("play", "shuttle_back", "shuttle_forward", "previous_frame", "next_frame", "back_second",
              "forward_second", "first_frame", "last_frame", "previous_key", "next_key", "mark_in", "mark_out", "go_in",
              "go_out", "timeline_in", "timeline_out", "timeline_all")
+# What a key may do with the brush down; anything else lifts it first, as it may change what the brush paints on.
+WHILE_PAINTING = {"stop", "smaller", "larger", "softer", "harder", "zoom_in", "zoom_out", "fit", "actual"}
 
 
 class Actions:
@@ -82,7 +84,7 @@ class Actions:
             "about": window.about,
         }
         for name, do in does.items():
-            window.action(name).triggered.connect(lambda _=False, do=do: do())
+            window.action(name).triggered.connect(lambda _=False, name=name, do=do: self._run(name, do))
         for tool in ("brush", "eraser", "protect", "picker", "pan"):
             window.action(tool).triggered.connect(lambda _=False, tool=tool: tools.set(tool=tool))
         window.action("before_after").toggled.connect(canvas.set_before)
@@ -92,6 +94,11 @@ class Actions:
         window.action("from_grey").triggered.connect(self.set_from_grey)
         window.action("full_screen").toggled.connect(self.full_screen)
         self._connect_themes()
+
+    def _run(self, name: str, do: Callable[[], object]) -> None:
+        if name not in WHILE_PAINTING:
+            self._window.canvas.finish_stroke()
+        do()
 
     def _connect_themes(self) -> None:
         window = self._window

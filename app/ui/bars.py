@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,7 @@ class RecentMenu(QMenu):
         self.clear()
         for path in self._recent():
             action = self.addAction(path.name)
-            action.setToolTip(str(path))
+            action.setToolTip(html.escape(str(path)))
             action.triggered.connect(partial(self._open, path))
         self.setDisabled(self.isEmpty())
 
@@ -106,7 +107,7 @@ class StatusLine:
     """What the status bar says: words at the left; what is waited for, a job's bar, the cursor and the zoom right."""
 
     def __init__(self, status_bar: QStatusBar) -> None:
-        self.words = named(QLabel(), "status_words")
+        self.words = named(QLabel(textFormat=Qt.TextFormat.PlainText), "status_words")
         self.busy_words = named(QLabel("Loading the networks…"), "busy_words")
         self.cursor_words = named(QLabel(), "cursor_words")
         self.zoom_words = named(QLabel(), "zoom_words")

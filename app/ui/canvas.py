@@ -387,6 +387,9 @@ class Canvas(QWidget):
             self._begin_stroke(place, 1.0)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        if self._drag is not Drag.NONE and event.buttons() == Qt.MouseButton.NoButton and not self._pen_down:
+            # The button was let go where nobody told us, such as over a dialog.
+            self._end_drag()
         if not self._pen_down:
             self._moved(event.position(), 1.0)
 
@@ -441,6 +444,12 @@ class Canvas(QWidget):
         self._drag = Drag.NONE
         self._pen_down = False
         return self._tools.cancel()
+
+    def finish_stroke(self) -> None:
+        """Lifts the brush if it is down."""
+        if self._drag is Drag.PAINT:
+            self._pen_down = False
+            self._end_drag()
 
     def _begin_stroke(self, place: QPointF, pressure: float) -> None:
         if not self.can_paint:

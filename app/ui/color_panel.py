@@ -6,6 +6,7 @@ this lightness can have, and what is chosen is that color at that lightness.
 
 from __future__ import annotations
 
+import html
 import re
 from functools import lru_cache, partial
 
@@ -332,7 +333,7 @@ class ColorPanel(QWidget):
         self._fill(
             self.swatch_grid,
             [
-                (swatch.color, f"<b>{swatch.name}</b>{f' ({i + 1})' if i < 9 else ''}<br>{hex_text(swatch.color)}")
+                (swatch.color, f"<b>{html.escape(swatch.name)}</b>{_digit(i)}<br>{hex_text(swatch.color)}")
                 for i, swatch in enumerate(project.swatches)
             ],
             editable=True,
@@ -367,6 +368,11 @@ class ColorPanel(QWidget):
             name, accepted = QInputDialog.getText(self, "Rename swatch", "Name of the color:", text=old.name)
             if accepted:
                 self._session.do(ChangeSwatch(place, Swatch(name, old.color)))
+
+
+def _digit(place: int) -> str:
+    """The key that chooses the swatch at `place`, for its tooltip."""
+    return f" ({place + 1})" if place < 9 else ""
 
 
 class _SwatchButton(ColorButton):

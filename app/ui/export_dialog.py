@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QUrl, Signal
+from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QCloseEvent, QDesktopServices
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -103,7 +103,7 @@ class ExportDialog(QDialog):
         self.range_all = named(QRadioButton(f"Whole clip (frames 0 to {project.frame_count - 1})"), "range_all")
         self.note = named(QLabel(wordWrap=True), "dim")
         self.bar = named(QProgressBar(textVisible=False), "bar")
-        self.status = named(QLabel(wordWrap=True), "status")
+        self.status = named(QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText), "status")
         self.start_button = named(QPushButton("Export", default=True), "start")
         self.stop_button = named(QPushButton("Close"), "stop")
         self.show_button = named(QPushButton("Show in folder"), "show")

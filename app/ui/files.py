@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QSettings, QStandardPaths
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from app.errors import ProjectError, ProjectLockedError, SourceChangedError, SourceMissingError
+from app.errors import NewerProjectError, ProjectError, ProjectLockedError, SourceChangedError, SourceMissingError
 from app.project.commands import SetPicture, SetSource
 from app.project.document import Project, Source
 from app.project.media import Found, SourceState, clip_files, fingerprint
@@ -55,12 +55,19 @@ class Files(QObject):
         if not self.may_leave():
             return False
         try:
+            if path.name.lower().endswith(f"{SUFFIX}~"):
+                return self._recover(path, path.with_name(path.name[:-1]))
             if path.suffix.lower() == SUFFIX:
                 self._open_project(path)
             else:
                 self._session.start(Project(source=source_of(path)))
         except ProjectLockedError as error:
             return self._open_copy(path, error)
+        except NewerProjectError as error:
+            messages.show_error(self._window, "Cannot open", error)
+            return False
+        except ProjectError as error:
+            return self._open_previous(path, error)
         except (PropagationError, OSError) as error:
             messages.show_error(self._window, "Cannot open", error)
             return False
@@ -83,6 +90,31 @@ class Files(QObject):
             messages.show_error(self._window, "Cannot open", damage)
             return False
         self._session.start(opened.project)
+        if opened.source.state in (SourceState.MISSING, SourceState.CHANGED):
+            self._offer_relink(opened.source)
+        return True
+
+    def _open_previous(self, path: Path, error: ProjectError) -> bool:
+        """Offers the version before of a project that is damaged, where one was kept."""
+        previous = path.with_name(f"{path.name}~")
+        if not previous.exists():
+            messages.show_error(self._window, "Cannot open", error)
+            return False
+        what, _ = messages.words_of(error)
+        if not messages.ask(self._window, "Project is damaged", what,
+                            "The version before it was kept. It can be opened; nothing is written until you save.",
+                            "Open the version before"):
+            return False
+        try:
+            return self._recover(previous, path)
+        except ProjectError as damage:
+            messages.show_error(self._window, "Cannot open", damage)
+            return False
+
+    def _recover(self, kept: Path, path: Path) -> bool:
+        """Opens the version that was kept of the project `path` as unsaved work on it."""
+        opened = open_project(kept)
+        self._session.recover(opened.project, path)
         if opened.source.state in (SourceState.MISSING, SourceState.CHANGED):
             self._offer_relink(opened.source)
         return True

@@ -60,7 +60,10 @@ class FrameView(QObject):
         window = self._window
         if not self._playback.count:
             return
-        self._frames.want(index, -1 if self._playback.speed < 0 else 1)
+        self._canvas.finish_stroke()
+        direction = -1 if self._playback.speed < 0 else 1
+        self._frames.want(index, direction)
+        window.kept_results.recall(index, direction)
         window.timeline.set_frame(index)
         self.show_place()
         window.verbs.enable()

@@ -41,6 +41,9 @@ def show_error(parent: QWidget | None, title: str, error: BaseException) -> None
     box = QMessageBox(QMessageBox.Icon.Warning, title, what, QMessageBox.StandardButton.Ok, parent)
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setInformativeText(advice)
+    # With a second button Qt no longer knows by itself what Esc means.
+    box.setEscapeButton(QMessageBox.StandardButton.Ok)
+    box.setDefaultButton(QMessageBox.StandardButton.Ok)
     copy = QPushButton("Copy details")
     copy.setObjectName("copy_details")
     box.addButton(copy, QMessageBox.ButtonRole.ActionRole)

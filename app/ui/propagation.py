@@ -25,6 +25,8 @@ class Propagation(QObject):
 
     colored = Signal(int)
     """The color of a frame is there."""
+    made = Signal(int, object)
+    """A frame and its Result, which may have left the memory already."""
     progress = Signal(object)
     ended = Signal(str)
     """The run is over, in words."""
@@ -115,7 +117,7 @@ class Propagation(QObject):
         signature = self._signatures.of(frame.index)
         known = self._results.get(frame.index)
         if known is None or known.is_carried or known.signature != signature:
-            self._results.put(frame.index, frame.ab, signature, self._viewed())
+            self.made.emit(frame.index, self._results.put(frame.index, frame.ab, signature, self._viewed()))
         self.colored.emit(frame.index)
 
     def _finished(self, count: object) -> None:

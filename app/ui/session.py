@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -105,15 +106,12 @@ class Session(QObject):
 
     def recover(self, project: Project, path: Path | None) -> None:
         """Takes up work that was never saved; it goes to `path` when it is saved, where nobody else has that open."""
-        lock = None
+        self.close()
         if path is not None and path.parent.is_dir():
             lock = ProjectLock(path)
-            try:
+            with contextlib.suppress(ProjectLockedError):
                 lock.take()
-            except ProjectLockedError:
-                lock = None
-        self.close()
-        self.path, self._lock = (path, lock) if lock is not None else (None, None)
+                self.path, self._lock = path, lock
         history = History(project)
         history.mark_unsaved()
         self._take(history)

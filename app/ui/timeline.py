@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from enum import Enum
 
 import numpy as np
@@ -216,9 +217,10 @@ class Timeline(QWidget):
         painter.end()
 
     def _paint_strip(self, painter: QPainter) -> None:
+        known = sorted(self._thumbnails)
         for frame, cell in self._cells:
             painter.fillRect(cell, self._theme.color("field"))
-            picture = self._thumbnails.get(frame)
+            picture = self._thumbnails.get(_nearest(known, frame))
             if picture is not None:
                 # Fill the cell, cropping what does not fit: a strip without gaps reads as a film.
                 scale = max(cell.width() / picture.width(), cell.height() / picture.height())
@@ -384,3 +386,9 @@ class Timeline(QWidget):
         elif self._grab is Grab.OUT:
             last = self.frame_at(x - self._frame_px / 2)
             self.marks_dragged.emit(self._marks[0], max(last, self._marks[0] or 0), self._drag_number)
+
+
+def _nearest(known: list[int], frame: int) -> int:
+    """The frame nearest to `frame` of those `known` in order, which stands in until its own picture is there."""
+    place = bisect_left(known, frame)
+    return min(known[max(place - 1, 0) : place + 1], key=lambda other: abs(other - frame), default=-1)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QSettings, QStandardPaths, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtCore import QSettings, QStandardPaths, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QMainWindow,
@@ -66,8 +67,9 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.device = device
         self.settings = settings or QSettings()
-        self._stages: Pipeline | None = None
         self._load = load
+        self._loaded: tuple[Pipeline, Any] | None = None
+        self._loading = threading.Lock()
         self._is_shown = False
         self._is_closed = False
         self.has_networks = False
@@ -138,6 +140,7 @@ class MainWindow(QMainWindow):
         self.recovery.failed.connect(self._not_kept)
         self.kept_results.brought_back.connect(self._brought_back)
         self.kept_results.failed.connect(self._not_cached)
+        self.kept_results.recalled.connect(self._recalled)
         frames.opened.connect(self._clip_opened)
         frames.failed.connect(self._reading_failed)
         frames.thumbnail_ready.connect(self.timeline.add_thumbnail)
@@ -147,6 +150,7 @@ class MainWindow(QMainWindow):
         self.painting.busy.connect(self._show_busy)
         self.preview.ready.connect(self._networks_ready)
         playback.playing_changed.connect(self._playing_changed)
+        self.propagation.made.connect(self.kept_results.keep)
         self.propagation.colored.connect(self._carried)
         self.propagation.progress.connect(self._job_progress)
         self.propagation.ended.connect(self._job_ended)
@@ -164,6 +168,7 @@ class MainWindow(QMainWindow):
         self.layer_panel.changed.connect(self._layers_changed)
         self.tools.picture_under = self.view.carried_picture
         self._states_later.timeout.connect(self._show_states)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self.take_theme)
         self._brush_changed(self.tools.brush)
 
     def _restore(self) -> None:
@@ -174,16 +179,16 @@ class MainWindow(QMainWindow):
     # The networks.
 
     def _load_once(self) -> tuple[Pipeline, Any]:
-        warm_color_math()
-        stages, densifier = self._load()
-        self._stages = stages
-        return stages, densifier
+        """Called on workers' threads: the first one loads, the others wait for it."""
+        with self._loading:
+            if self._loaded is None:
+                warm_color_math()
+                self._loaded = self._load()
+            return self._loaded
 
     def wait_for_stages(self) -> Pipeline:
         """The stages, on a worker's thread; loads them there when nothing has yet."""
-        if self._stages is None:
-            self._stages = self._load()[0]
-        return self._stages
+        return self._load_once()[0]
 
     def _compose(self, frame: Frame, result: Result) -> NDArray[np.uint8]:
         from app.live import show_carried
@@ -326,12 +331,16 @@ class MainWindow(QMainWindow):
         if count:
             self.say(f"The color of {count} frames is there from before")
 
+    def _recalled(self, _: int) -> None:
+        self.frames.recheck()
+        if not self._states_later.isActive():
+            self._states_later.start()
+
     def _not_cached(self, error: Exception) -> None:
         what, advice = messages.words_of(error)
         self.say(f"Carried color is not being kept for the next time. {what} {advice}")
 
     def _carried(self, index: int) -> None:
-        self.kept_results.keep(index)
         self.frames.recheck()
         if not self._states_later.isActive():
             self._states_later.start()
@@ -347,8 +356,9 @@ class MainWindow(QMainWindow):
         self.status_line.job_bar.hide()
         self.say(words)
         for frame in self.session.project.key_numbers():
-            if self.results.is_fresh(self.session.project, frame):
-                self.kept_results.keep(frame)
+            result = self.results.get(frame)
+            if result is not None and self.results.is_fresh(self.session.project, frame):
+                self.kept_results.keep(frame, result)
         self._show_states()
 
     def _job_failed(self, error: Exception) -> None:
@@ -371,11 +381,6 @@ class MainWindow(QMainWindow):
             # After the first picture of the window is out: loading the networks takes seconds.
             QTimer.singleShot(0, self.preview.start)
             QTimer.singleShot(0, self.shown.emit)
-
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ThemeChange and hasattr(self, "timeline"):
-            self.take_theme()
 
     def take_theme(self) -> None:
         """Paints everything in the current theme."""

@@ -23,7 +23,7 @@ from propagation.bench.machine import YARDSTICK_SIZE, dis_medium_ms, machine_lin
 from propagation.bench.panoramas import PanoramaClip
 from propagation.bench.protocol import Floats, one_opencv_thread, sample, sampling_grid, to_jsonable, to_lab
 from propagation.bench.pu21 import pu21, pu21_psnr
-from propagation.hdr.carrying import KeyLight, MotionCarrier, log_of
+from propagation.hdr.carrying import KeyLight, MotionCarrier, light_of, log_of
 from propagation.hdr.merging import fused, merge
 from propagation.hdr.response import FLOOR, Pair, estimate_response
 from propagation.hdr.sequence import carry_light
@@ -36,7 +36,7 @@ RESPONSE, CHAIN, GAMMA = "response fit of the key", "key by DIS chain", "gamma 2
 BORDER_PX = 3  # on either side of the edge of a clipped region
 # Floors, each against the best baseline of the same run.
 ERROR_SHARE, ONE_SIDED_DB, TWO_SIDED_DB, GRADIENT, FLICKER_SHARE, DIS_CALLS = 0.6, 3.0, 4.0, 1.1, 0.8, 6.0
-_TIMED_FRAMES = 6
+_TIMED_FRAMES = 12
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def ours(
             log_light, exposure = fused(sides, (shape[0], shape[1]), [small[side.key].log_light for side in sides])
             if merged:
                 log_light = merge(frames[index], response, exposure, log_light)
-            yield index, np.asarray(10**log_light, np.float32)
+            yield index, light_of(log_light)
 
 
 BASELINES: dict[str, Carry] = {RESPONSE: response_fit, CHAIN: key_by_dis, GAMMA: gamma_expansion}

@@ -120,8 +120,18 @@ def training_panoramas(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder / FOLDER).glob("*.hdr")) if path.name not in kept}
 
 
-def make_clip(panorama: Floats, name: str, seed: int, ranges: ClipRanges | None = None) -> PanoramaClip:
-    """A clip of `panorama` (H, W, 3) light, drawn from `ranges` by `seed` and `name`."""
+def make_clip(
+    panorama: Floats,
+    name: str,
+    seed: int,
+    ranges: ClipRanges | None = None,
+    lay_over: Callable[[Floats], Floats] | None = None,
+) -> PanoramaClip:
+    """A clip of `panorama` (H, W, 3) light, drawn from `ranges` by `seed` and `name`.
+
+    `lay_over` may put things in front of the light (T, H, W, 3), in units of white, before the camera sees it; they
+    move by themselves, so that `PanoramaClip.motion` is that of the background.
+    """
     ranges = ranges or ClipRanges()
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     curve = str(rng.choice(list(CAMERA_CURVES)))
@@ -129,6 +139,8 @@ def make_clip(panorama: Floats, name: str, seed: int, ranges: ClipRanges | None 
     light = np.stack([_window(panorama, matrix, ranges.size) for matrix in windows])
     share = rng.uniform(*ranges.clipped)
     light /= np.float32(np.quantile(light[0].max(axis=-1), 1 - share))
+    if lay_over is not None:
+        light = lay_over(light)
     drift = rng.uniform(-ranges.drift_stops, ranges.drift_stops) / 20
     exposures = np.exp2(drift * np.arange(ranges.frames, dtype=np.float64))
     balance = 2.0 ** (ranges.balance_stops * rng.uniform(-1, 1, 3) * (1, 0, 1))

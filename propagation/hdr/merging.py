@@ -11,11 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from kernels.threads import run_parts
 from propagation.alignment import warp
 from propagation.hdr.carrying import CRUSHED, CarriedLight
-from propagation.hdr.response import LEVELS, Response, to_256
+from propagation.hdr.response import LEVELS, Response
 
 Floats = NDArray[np.float32]
 
@@ -64,29 +66,44 @@ def merge(
 
     `code_values` (H, W, 3), uint8 or uint16; `carried` (H, W, 3) log10 light.
     """
-    own = response.log_light(code_values) - np.float32(log_exposure)
-    share = source_share(code_values)
-    if float(share.min()) >= 1:
-        return own
-    return np.asarray(own * share + _bounded(carried, code_values, response, log_exposure) * (1 - share), np.float32)
+    levels = LEVELS if code_values.dtype == np.uint8 else 65536
+    share = source_share(np.arange(levels).astype(code_values.dtype))
+    own = response.table(levels) - np.float32(log_exposure)
+    low, high = (bound - np.float32(log_exposure) for bound in _bounds(response, levels))
+    out = np.empty(carried.shape, np.float32)
+    arguments = (np.ascontiguousarray(code_values), np.ascontiguousarray(carried), own, share, low, high, out)
+    run_parts(_merge_rows, arguments, carried.shape[0], carried.size)
+    return out
 
 
-def _bounded(carried: Floats, code_values: NDArray[Any], response: Response, log_exposure: float) -> Floats:
-    """`carried` within what the source allows: above white where it is clipped, near its code value where it is dark
-    (and so says little by rounding), below black where it is crushed."""
+def _bounds(response: Response, levels: int) -> tuple[Floats, Floats]:
+    """(levels, 3) least and most log10 light, at exposure 1, that a code value allows what is carried.
+
+    Above white where it is clipped, near it where it is dark (and says little by rounding), below black where crushed.
+    """
     codes = np.arange(LEVELS)
-    low = np.where(codes >= _BRIGHT_FADE[1], int(_BRIGHT_FADE[1]), np.maximum(codes - _DARK_CODES, 0))
-    high = np.minimum(codes + _DARK_CODES, LEVELS - 1)
-    lowest, highest = response.curve[low], response.curve[high]
-    lowest[: CRUSHED + 1] = -np.inf
+    bright, dark = int(_BRIGHT_FADE[1]), int(_DARK_FADE[1])
+    low = response.curve[np.where(codes >= bright, bright, np.maximum(codes - _DARK_CODES, 0))]
+    high = response.curve[np.minimum(codes + _DARK_CODES, LEVELS - 1)]
+    low[: CRUSHED + 1] = -np.inf
     # Between dark and bright the fades hand over to the source anyway.
-    middle = slice(int(_DARK_FADE[1]) + 1, int(_BRIGHT_FADE[1]))
-    lowest[middle], highest[middle] = -np.inf, np.inf
-    highest[int(_BRIGHT_FADE[1]) :] = np.inf
-    eight = to_256(code_values)
-    bounds = [np.stack([np.take(table[:, c].astype(np.float32), eight[..., c]) for c in range(3)], -1)
-              for table in (lowest - log_exposure, highest - log_exposure)]
-    return np.clip(carried, *bounds)
+    low[dark + 1 : bright] = -np.inf
+    high[dark + 1 :] = np.inf
+    eighths = codes if levels == LEVELS else (np.arange(levels) + 128) // 257
+    return low.astype(np.float32)[eighths], high.astype(np.float32)[eighths]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _merge_rows(
+    codes: Any, carried: Any, own: Any, share: Any, low: Any, high: Any, out: Any, first: int, last: int
+) -> None:
+    for y in range(first, last):
+        for x in range(codes.shape[1]):
+            for c in range(3):
+                code = codes[y, x, c]
+                part = share[code]
+                light = min(max(carried[y, x, c], low[code, c]), high[code, c])
+                out[y, x, c] = own[code, c] * part + light * (np.float32(1) - part) if part < 1 else own[code, c]
 
 
 def _at_full_size(side: CarriedLight, shape: tuple[int, int], key: Floats) -> tuple[Floats, Floats]:

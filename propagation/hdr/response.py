@@ -28,7 +28,7 @@ DARKEST, BRIGHTEST = 4, 247
 # Light below this share of white is not told from black; it also keeps logarithms finite.
 FLOOR = 1e-4
 
-_PIXELS = 200_000  # that an estimate looks at, evenly spread
+_PIXELS = 100_000  # that an estimate looks at, evenly spread
 _FEWEST = 200  # usable pixels of a channel below which nothing is estimated
 _CURVATURE = 3e-4  # second difference of the curve, in log10 a code value squared, that cameras commonly have,
 _TOE_CURVATURE = 0.3  # and what its toe adds, over the code value squared
@@ -51,12 +51,16 @@ class Response:
 
     def log_light(self, code_values: NDArray[Any]) -> Floats:
         """log10 light at exposure 1 of (..., 3) code values, uint8 or uint16, at the precision of their own depth."""
-        table = self.curve
-        if code_values.dtype == np.uint16:
-            place = np.arange(65536) / 257
-            table = np.column_stack([np.interp(place, np.arange(LEVELS), self.curve[:, c]) for c in range(3)])
-        table = table.astype(np.float32)
+        table = self.table(LEVELS if code_values.dtype == np.uint8 else 65536)
         return np.stack([np.take(table[:, c], code_values[..., c]) for c in range(3)], axis=-1)
+
+    def table(self, levels: int) -> Floats:
+        """(levels, 3) log10 light at exposure 1 of all code values of a depth: 256 or 65536 of them."""
+        if levels == LEVELS:
+            return self.curve.astype(np.float32)
+        place = np.arange(levels) / (levels - 1) * (LEVELS - 1)
+        columns = [np.interp(place, np.arange(LEVELS), self.curve[:, c]) for c in range(3)]
+        return np.column_stack(columns).astype(np.float32)
 
     @property
     def white(self) -> NDArray[np.float64]:

@@ -44,3 +44,17 @@ def test_every_backend_is_listed_with_its_reason() -> None:
 def test_the_cpu_is_always_there() -> None:
     assert machine.choose_device("cpu") == "cpu"
     assert machine.choose_device("auto") in ("cpu", "cuda")
+
+
+def test_it_says_what_runs_the_scans_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernels import registry
+
+    monkeypatch.setattr(machine, "choose_device", lambda asked: "cpu")
+    reasons = {"cpu": None, "cuda": "no driver", "reference": None}
+    monkeypatch.setattr(registry, "why_not", reasons.get)
+    assert machine.scans() == "cpu on the CPU: no driver"
+    monkeypatch.setattr(machine, "choose_device", lambda asked: "cuda")
+    reasons["cuda"] = "CuPy is not installed"
+    assert machine.scans() == "reference on the GPU: CuPy is not installed"
+    reasons["cuda"] = None
+    assert machine.scans() == "cuda on the GPU"

@@ -1,4 +1,4 @@
-"""Takes the window's pictures: the sample project filled, at two sizes, dark and light, and its dialogs.
+"""Takes the window's pictures: the sample filled and carried on, at two sizes, dark and light, and its dialogs.
 
     QT_QPA_PLATFORM=offscreen python -m tests.app.ui.screenshots FOLDER
 
@@ -17,15 +17,18 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6.QtCore import QPointF, QSettings
+from PySide6.QtCore import QPointF, QSettings, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.ui import sample
+from app.project.commands import SetMarks
+from app.ui import messages, sample
 from app.ui.main import make_window, name_application
 from app.ui.shortcuts import ShortcutDialog
 from app.ui.window import MainWindow
+from propagation.errors import NoSpaceError
 
+CARRIED = 8
 SIZES = ((1280, 800), (2560, 1440))
 
 
@@ -64,13 +67,49 @@ def pictures_of(window: MainWindow, folder: Path, theme: str) -> None:
     window.resize(*SIZES[0])
     settle()
     window.action("wipe").setChecked(True)
+    window.timeline.zoom(4)
     take(window, folder, f"wipe_{theme}")
     window.action("wipe").setChecked(False)
+    window.timeline.show_all()
+    for number, menu in enumerate(window.menuBar().actions()):
+        menu.menu().adjustSize()
+        take(menu.menu(), folder, f"menu{number}_{theme}")
     for name, dialog in (("export", window.verbs.export_dialog()), ("shortcuts", ShortcutDialog(window))):
         dialog.show()
         take(dialog, folder, f"{name}_{theme}")
         dialog.reject()
         dialog.deleteLater()
+    error = NoSpaceError("no space left on the disk", path="/films/friday.huecast", advice="Free some space")
+    take_box(lambda: messages.show_error(window, "Cannot save", error), folder, f"error_{theme}")
+    take_box(lambda: window.files.may_leave(), folder, f"unsaved_{theme}")
+
+
+def take_box(ask: Callable[[], object], folder: Path, name: str) -> None:
+    """Writes what a message box shows that `ask` waits for, and lets it go."""
+
+    def shoot() -> None:
+        box = QApplication.activeModalWidget()
+        if box is not None:
+            take(box, folder, name)
+            box.close()
+
+    QTimer.singleShot(300, shoot)
+    ask()
+
+
+def carry_on(window: MainWindow) -> None:
+    """Propagates over a few frames, and corrects one of them."""
+    key = window.playback.frame
+    window.session.do(SetMarks(key - CARRIED, key + CARRIED))
+    window.verbs.propagate("both")
+    wait(lambda: not window.propagation.running)
+    window.playback.go(key + CARRIED // 2)
+    wait(lambda: window.frames.color(window.playback.frame) is not None and window.canvas.can_paint)
+    window.tools.press(window.playback.frame, 60, 330)
+    for step in range(12):
+        window.tools.move(60 + 6 * step, 330 + 2 * step)
+    window.tools.release()
+    wait(lambda: window.results.is_fresh(window.session.project, window.playback.frame))
 
 
 def main() -> int:
@@ -87,8 +126,10 @@ def main() -> int:
         window.show()
         sample.open_sample(window.files, window.session)
         wait(lambda: window.frames.color(window.playback.frame) is not None)
+        carry_on(window)
         for theme in ("dark", "light"):
             pictures_of(window, folder, theme)
+        window.session.undo.history.mark_saved()
         window.close()
         app.processEvents()
     return 0

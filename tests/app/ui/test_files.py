@@ -11,9 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QFontDatabase, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMessageBox, QPushButton
 
 from app.project.lock import lock_path
 from app.project.store import open_project, save_project
@@ -182,11 +183,23 @@ def test_a_save_that_fails_says_so_and_the_work_stays_unsaved(
     assert (tmp_path / "work.huecast").read_bytes() == before
 
 
-def test_details_can_be_copied() -> None:
-    details = messages.details_of(MediaError("is damaged", path="/a/film.mp4", advice="Copy it again"))
-    assert "film.mp4" in details and "Python" in details
-    QGuiApplication.clipboard().setText(details)
-    assert QGuiApplication.clipboard().text() == details
+def test_an_errors_details_can_be_copied_and_esc_closes_it(window: MainWindow) -> None:
+    error = MediaError("is damaged", path="/a/film.mp4", advice="Copy it again")
+    seen: list[str] = []
+
+    def answer() -> None:
+        box = QApplication.activeModalWidget()
+        QTest.mouseClick(box.findChild(QPushButton, "copy_details"), Qt.MouseButton.LeftButton)
+        seen.extend((box.text(), box.informativeText(), QGuiApplication.clipboard().text()))
+        assert box.isVisible(), "copying does not close it"
+        QTest.keyClick(box, Qt.Key.Key_Escape)
+
+    QTimer.singleShot(100, answer)
+    messages.show_error(window, "Cannot open", error)
+    assert seen[0] == "/a/film.mp4: is damaged."
+    assert seen[1] == "Copy it again."
+    assert seen[2] == messages.details_of(error)
+    assert "film.mp4" in seen[2] and "Python" in seen[2]
 
 
 def test_an_export_that_is_stopped_leaves_nothing(
@@ -424,3 +437,24 @@ def test_a_name_without_its_ending_replaces_nothing_unasked(
     assert not opened.files.save_as()
     assert "is there already" in asked[0]
     assert (tmp_path / "work.huecast").read_bytes() == b"dear to somebody"
+
+
+@pytest.mark.parametrize("name", ["work.huecast", "work.huecast~"])
+def test_the_version_before_a_damaged_project_can_be_opened(
+    opened: MainWindow, mouse: Mouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot, name: str
+) -> None:
+    file = tmp_path / "work.huecast"
+    mouse.stroke((10, 10), (20, 20))
+    opened.session.save(file)
+    mouse.stroke((30, 30), (40, 40))
+    opened.session.save(file)
+    file.write_bytes(file.read_bytes()[:-100])
+    asked = reply(monkeypatch, True)
+    assert opened.files.open(tmp_path / name)
+    assert len(asked) == (1 if name == file.name else 0)
+    assert len(opened.session.project.key(0).strokes) == 1
+    assert opened.session.unsaved, "the damaged file is replaced only by saving"
+    assert opened.session.path == file
+    qtbot.waitUntil(lambda: opened.canvas.can_paint)
+    assert opened.files.save()
+    assert len(open_project(file).project.key(0).strokes) == 1

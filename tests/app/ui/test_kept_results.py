@@ -11,7 +11,7 @@ from app.results import FrameState
 from app.ui.main import make_window
 from app.ui.window import MainWindow
 from propagation.errors import NoSpaceError
-from tests.app.ui.conftest import FRAMES, Mouse
+from tests.app.ui.conftest import FRAMES, HEIGHT, WIDTH, Mouse
 from tests.app.ui.fakes import FakeStages
 
 
@@ -78,3 +78,44 @@ def test_a_full_disk_is_told_and_costs_nothing_else(opened: MainWindow, mouse: M
     qtbot.waitUntil(lambda: not opened.propagation.running and bool(told))
     assert len(told) == 1
     assert states(opened) == {FrameState.FRESH}
+
+
+def test_color_that_memory_has_no_room_for_counts_as_known_and_comes_back_with_the_view(
+    opened: MainWindow, mouse: Mouse, stages: FakeStages, tmp_path: Path, qtbot
+) -> None:
+    one_bytes = HEIGHT * WIDTH * 4
+    opened.results.budget_bytes = 4 * one_bytes
+    mouse.stroke((10, 10), (20, 20))
+    opened.action("propagate").trigger()
+    qtbot.waitUntil(lambda: not opened.propagation.running)
+    assert opened.results.size_bytes <= 4 * one_bytes
+    assert opened.results.get(FRAMES - 1) is None
+    assert states(opened) == {FrameState.FRESH}
+    assert not opened.propagation.start(opened.session.project), "nothing is to be carried again"
+    opened.kept_results._thread.submit(lambda: None).result()
+    opened.playback.go(FRAMES - 1)
+    qtbot.waitUntil(lambda: opened.frames.color(FRAMES - 1) is not None)
+    assert opened.results.size_bytes <= 4 * one_bytes
+    assert states(opened) == {FrameState.FRESH}
+
+    # The files are thrown away behind our back: nothing pretends otherwise.
+    for file in opened.kept_results._folder.glob("*.ab"):
+        file.unlink()
+    opened.playback.go(2)
+    qtbot.waitUntil(lambda: FrameState.NONE in states(opened))
+
+
+def test_a_long_project_opened_again_reads_only_what_memory_has_room_for(
+    opened: MainWindow, mouse: Mouse, tmp_path: Path, qtbot
+) -> None:
+    mouse.stroke((10, 10), (20, 20))
+    opened.action("propagate").trigger()
+    qtbot.waitUntil(lambda: not opened.propagation.running)
+    opened.session.save(tmp_path / "work.huecast")
+    opened.results.budget_bytes = 3 * HEIGHT * WIDTH * 4
+    assert opened.files.open(tmp_path / "work.huecast")
+    qtbot.waitUntil(lambda: states(opened) == {FrameState.FRESH})
+    assert opened.results.size_bytes <= opened.results.budget_bytes
+    qtbot.waitUntil(lambda: opened.canvas.can_paint)
+    opened.playback.go(9)
+    qtbot.waitUntil(lambda: opened.frames.color(9) is not None)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QSettings
 
 from app.progress import CancelToken, Progress
 from app.project.raster import Rect
+from app.ui.main import make_window
 from app.ui.runner import JobRunner, Preview, PreviewRequest
 from app.ui.window import MainWindow
 from tests.app.ui.conftest import FRAMES, Mouse
@@ -160,3 +163,33 @@ def test_propagating_again_does_only_what_is_out_of_date(
     opened.action("propagate").trigger()
     assert not opened.propagation.running
     assert "up to date" in opened.status_line.words.text()
+
+
+def test_propagating_while_the_networks_load_waits_for_them_and_loads_them_once(
+    qtbot, stages: FakeStages, settings: QSettings, clip_path: Path, tmp_path: Path, answers
+) -> None:
+    loads: list[str] = []
+    may_load = threading.Event()
+
+    def load() -> tuple[Any, Any]:
+        loads.append(threading.current_thread().name)
+        may_load.wait(60)
+        return stages.load()
+
+    window = make_window(load, settings, "cpu")
+    try:
+        window.show()
+        assert window.files.open(clip_path)
+        qtbot.waitUntil(lambda: window.canvas.can_paint)
+        Mouse(window).stroke((10, 10), (20, 20))
+        window.action("propagate").trigger()
+        time.sleep(0.1)
+        may_load.set()
+        qtbot.waitUntil(lambda: not window.propagation.running)
+        assert len(loads) == 1
+        assert answers == []
+        assert len(stages.carried) == FRAMES
+    finally:
+        window.session.undo.history.mark_saved()
+        window.close()
+        window.deleteLater()

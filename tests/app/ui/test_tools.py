@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QInputDevice, QPointingDevice, QTabletEvent, QWheelEvent
+from PySide6.QtGui import QInputDevice, QMouseEvent, QPointingDevice, QTabletEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -394,3 +394,39 @@ def test_the_playhead_stays_in_view_and_middle_drag_moves_the_part(long_timeline
     QTest.mouseRelease(long_timeline, Qt.MouseButton.MiddleButton, pos=QPoint(300, 40))
     assert long_timeline.part[0] == pytest.approx(200 * shown / long_timeline._room)
     assert long_timeline.part[1] == pytest.approx(shown)
+
+
+def test_undo_with_the_brush_down_takes_that_stroke_back_alone(opened: MainWindow, mouse: Mouse, press) -> None:
+    mouse.stroke((10, 10), (20, 12))
+    before = opened.session.project
+    mouse.stroke((10, 30), (20, 32), end=False)
+    press(Qt.Key.Key_Z, CTRL)
+    assert opened.session.project.keys == before.keys
+    QTest.mouseMove(opened.canvas, mouse.at(40, 40))
+    QTest.mouseRelease(opened.canvas, Qt.MouseButton.LeftButton, pos=mouse.at(40, 40))
+    assert opened.session.project.keys == before.keys, "what is left of the drag paints nothing"
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Right, Qt.Key.Key_Backspace])
+def test_a_key_that_changes_what_is_painted_on_lifts_the_brush(
+    opened: MainWindow, mouse: Mouse, press, answers, key: Qt.Key
+) -> None:
+    mouse.stroke((10, 30), (20, 32), end=False)
+    press(key, CTRL if key == Qt.Key.Key_Backspace else Qt.KeyboardModifier.NoModifier)
+    after = opened.session.project
+    assert not opened.tools.is_painting
+    QTest.mouseMove(opened.canvas, mouse.at(40, 40))
+    QTest.mouseRelease(opened.canvas, Qt.MouseButton.LeftButton, pos=mouse.at(40, 40))
+    assert opened.session.project == after
+    assert answers == []
+
+
+def test_a_button_let_go_elsewhere_ends_the_stroke(opened: MainWindow, mouse: Mouse) -> None:
+    mouse.stroke((10, 30), (20, 32), end=False)
+    place = opened.canvas.to_widget(QPointF(50, 40))
+    none = Qt.MouseButton.NoButton
+    QApplication.sendEvent(opened.canvas, QMouseEvent(QMouseEvent.Type.MouseMove, place,
+                                                      opened.canvas.mapToGlobal(place), none, none,
+                                                      Qt.KeyboardModifier.NoModifier))
+    assert not opened.tools.is_painting
+    assert len(strokes(opened)[0].points) == 2

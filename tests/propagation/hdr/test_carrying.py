@@ -85,9 +85,13 @@ def test_flow_without_texture_follows_what_is_sure() -> None:
     true = np.stack([2 + 0.02 * x - 0.01 * y, -1 + 0.01 * x + 0.02 * y], axis=-1)
     flow, sure = true.copy(), np.ones((60, 80), np.float32)
     flow[20:40, 30:50], sure[20:40, 30:50] = 9.0, 0.0
-    np.testing.assert_allclose(follow_the_sure(flow, sure), true, atol=0.05)
-    still = follow_the_sure(np.zeros((60, 80, 2), np.float32), np.zeros((60, 80), np.float32))
-    np.testing.assert_allclose(still, 0, atol=1e-6)
+    followed, model = follow_the_sure(flow, sure)
+    np.testing.assert_allclose(followed, true, atol=0.05)
+    noise = np.random.default_rng(0).normal(0, 3, (60, 80, 2)).astype(np.float32)
+    blind = np.zeros((60, 80), np.float32)
+    np.testing.assert_allclose(follow_the_sure(noise, blind)[0], 0, atol=1e-6)
+    # Where nothing is seen the motion goes on as it was.
+    np.testing.assert_allclose(follow_the_sure(noise, blind, model)[0], true, atol=0.1)
 
 
 def test_spreading_gives_weighted_means_and_stops_at_closed_gates() -> None:

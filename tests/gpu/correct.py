@@ -1,0 +1,139 @@
+"""Every variant of the CUDA kernels on a GPU against the literal loop in float64, and the ways they are launched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from kernels import cuda, cuda_device, reference
+from kernels import cuda_plan as plan
+from kernels.scan import DIRECTIONS, line_scan
+from tests.gpu import columns
+from tests.kernels.test_cuda import CASES, GRADIENT_TOLERANCE, NORMS, VALUE_TOLERANCE, WAYS, relative, wide
+
+# Beyond those that fit the CPU: the sizes of the work itself.
+LARGE = [
+    ((2, 8, 256, 512), 8, 1, 227 << 10),
+    ((1, 3, 480, 854), 1, 1, 227 << 10),
+    ((1, 2, 1080, 1920), 2, 99, 227 << 10),
+]
+
+
+def make(shape: tuple[int, ...], groups: int, scanned: bool, norm: str,
+         dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+    """Random x and gates of the four ways, on the GPU."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    b, _, h, w = shape
+    x = torch.randn(shape, device="cuda", generator=generator).to(dtype)
+    scale = 0.3 if norm == "none" else 1.0
+    sizes = [(w, h) if horizontal and scanned else (h, w) for horizontal, _ in WAYS]
+    return x, [(torch.randn(b, groups, 3, *s, device="cuda", generator=generator) * scale).to(dtype) for s in sizes]
+
+
+def check_all() -> Iterator[tuple[str, float, float]]:
+    """Yields name, worst relative L2 error and its bound for every check; nothing is raised on a wrong value."""
+    device = cuda_device.device(torch.cuda.current_device())
+    real = device.processors, device.shared_limit
+    try:
+        for number, (shape, groups, processors, limit) in enumerate([*CASES, *LARGE]):
+            device.processors, device.shared_limit = processors, min(limit, real[1])
+            for dtype in cuda.STORAGE:
+                if (shape, groups, processors, limit) in LARGE and dtype == torch.float64:
+                    continue
+                for scanned in (True, False):
+                    norm = NORMS[(number + scanned) % 3]
+                    name = f"{'x'.join(map(str, shape))} {dtype} {norm} {'scanned' if scanned else 'image'}"
+                    yield from _check(name, shape, groups, scanned, norm, dtype)
+    finally:
+        device.processors, device.shared_limit = real
+    for check in (_on_a_stream, _in_a_graph, _merges, _columns):
+        yield from check()
+
+
+def _check(name: str, shape: tuple[int, ...], groups: int, scanned: bool, norm: str,
+           dtype: torch.dtype) -> Iterator[tuple[str, float, float]]:
+    x, gates = make(shape, groups, scanned, norm, dtype)
+    tops = [torch.randn_like(x) for _ in WAYS]
+    hs = cuda.forward(x, gates, WAYS, norm, scanned)
+    want = reference.forward(x.double(), wide(gates), WAYS, norm, scanned)
+    yield f"{name} forward", _worst(hs, want), VALUE_TOLERANCE[dtype]
+    gxs, ggs = cuda.backward(tops, x, gates, hs, WAYS, norm, scanned)
+    want_gxs, want_ggs = reference.backward(wide(tops), x.double(), wide(gates), wide(hs), WAYS, norm, scanned)
+    yield f"{name} backward", _worst([*gxs, *ggs], [*want_gxs, *want_ggs]), GRADIENT_TOLERANCE[dtype]
+    yield f"{name} adjoint", _worst(cuda.adjoint(tops, gates, WAYS, norm, scanned), gxs), 2 * VALUE_TOLERANCE[dtype]
+
+
+def _worst(got: list[Tensor], want: list[Tensor]) -> float:
+    errors = [relative(a, b) for a, b in zip(got, want, strict=True)]
+    return max(error if error == error else float("inf") for error in errors)
+
+
+def _on_a_stream() -> Iterator[tuple[str, float, float]]:
+    """Work queued behind slow work on a stream of its own must wait for it."""
+    x, gates = make((1, 4, 300, 400), 4, True, "max1", torch.float32)
+    want = cuda.forward(x, gates, WAYS, "max1", True)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        late = torch.zeros_like(x)
+        torch.cuda._sleep(20_000_000)
+        late.copy_(x)
+        got = cuda.forward(late, gates, WAYS, "max1", True)
+    torch.cuda.current_stream().wait_stream(side)
+    yield "on a stream of its own", _worst(got, want), 1e-12
+
+
+def _in_a_graph() -> Iterator[tuple[str, float, float]]:
+    x, gates = make((1, 4, 120, 160), 4, True, "max1", torch.float32)
+    cuda.forward(x, gates, WAYS, "max1", True)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        got = cuda.forward(x, gates, WAYS, "max1", True)
+    x.mul_(2)
+    graph.replay()
+    yield "replayed from a CUDA graph", _worst(got, cuda.forward(x, gates, WAYS, "max1", True)), 1e-12
+
+
+def _merges() -> Iterator[tuple[str, float, float]]:
+    for dtype in cuda.STORAGE:
+        x, gates = make((2, 6, 37, 41), 3, True, "max1", dtype)
+        w = torch.rand(2, 3, 4, 37, 41, device="cuda").to(dtype)
+        hs = cuda.forward(x, gates, WAYS, "max1", True)
+        tops, gw = cuda.split(x, hs, w)
+        want_tops, want_gw = reference.split(x.double(), wide(hs), w.double())
+        merged = reference.merge(wide(hs), w.double())
+        yield f"merge {dtype}", _worst([cuda.merge(hs, w)], [merged]), VALUE_TOLERANCE[dtype]
+        yield f"split {dtype}", _worst([*tops, gw], [*want_tops, want_gw]), VALUE_TOLERANCE[dtype]
+    x, gates = make((1, 2, 33, 45), 1, True, "max1", torch.float64)
+    leaves = x.requires_grad_(), gates[0].requires_grad_()
+    got, want = (torch.autograd.grad(line_scan(*leaves, DIRECTIONS[0], layout="scanned", backend=backend).sum(), leaves)
+                 for backend in ("cuda", "reference"))
+    yield "autograd", _worst(list(got), list(want)), 1e-12
+
+
+def _columns() -> Iterator[tuple[str, float, float]]:
+    """The kernels that ours are raced against must be right too."""
+    device = cuda_device.device(torch.cuda.current_device())
+    x, gates = make((1, 2, 33, 45), 2, True, "none", torch.float32)
+    hs = columns.scan(device, x, gates, WAYS)
+    yield "column launches forward", _worst(hs, cuda.forward(x, gates, WAYS, "none", True)), 1e-6
+    got = columns.scan_back(device, hs, x, gates, hs, WAYS)
+    want = cuda.backward(hs, x, gates, hs, WAYS, "none", True)
+    yield "column launches backward", _worst([*got[0], *got[1]], [*want[0], *want[1]]), 5e-6
+
+
+def untested() -> set[str]:
+    """Variants that no case reaches; empty unless the plan and the cases have drifted apart."""
+    reached: set[str] = set()
+    for shape, groups, processors, limit in CASES:
+        for storage in plan.STORED_BYTES:
+            for scanned in (True, False):
+                size = plan.Size(shape[0] * groups, shape[1] // groups, shape[2], shape[3], 4, True, True, scanned)
+                reached |= {plan.lay_out(storage, operation, size, processors, limit).variant.name
+                            for operation in plan.OPERATIONS}
+    return {variant.name for variant in plan.every_variant()} - reached
+
+

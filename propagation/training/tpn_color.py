@@ -27,7 +27,7 @@ HELD_OUT_EVERY = 23
 
 @dataclass(frozen=True)
 class TpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=45, rate=5e-4)
+    loop: LoopConfig = LoopConfig(minutes=44, rate=5e-4)
     workers: int = 2
     walks: WalkConfig = WalkConfig(walks=2)  # a worker
     start: str = "spn-color"  # the spatial network that it starts from

@@ -101,14 +101,15 @@ class Densifier:
             raise HintError("nothing is painted", advice="Give at least one pixel a strength above zero")
         learned = values.shape[2] == self.model.config.channels
         fill = self.model.fill if learned else self.model.scan_alone
+        known, wanted = self._tensor(strength[..., None]).clamp(0, 1), self._tensor(values)
         with torch.inference_mode(), fast_convolutions(self.device):
-            out = fill(prepared.description, self._tensor(values), self._tensor(strength[..., None]))
-        dense, reach, error = (out[k][0].permute(1, 2, 0).cpu().numpy() for k in ("values", "reach", "error"))
-        hinted = strength[..., None].clip(0, 1)
-        dense = np.where(hinted >= 1, values, dense).astype(np.float32)
-        reach = np.clip(1 + reach[..., 0] / _REACH_DECADES, 0, 1).astype(np.float32)
-        error = (error[..., 0] * (1 - hinted[..., 0])).astype(np.float32)
-        return Dense(dense, reach, confidence_of(error), error)
+            out = fill(prepared.description, wanted, known)
+            dense = torch.where(known >= 1, wanted, out["values"])
+            reach = (1 + out["reach"] / _REACH_DECADES).clamp(0, 1)
+            error = out["error"] * (1 - known)
+        maps = (x[0].permute(1, 2, 0).contiguous().cpu().numpy() for x in (dense, reach, error))
+        dense_map, reach_map, error_map = maps
+        return Dense(dense_map, reach_map[..., 0], confidence_of(error_map[..., 0]), error_map[..., 0])
 
     def _tensor(self, image: Floats) -> torch.Tensor:
         """(H, W, C) numpy to (1, C, H, W) on the device."""

@@ -194,13 +194,14 @@ class SpatialPropagationNetwork(nn.Module):
         opinions = torch.cat([first, enlarge(alike.flatten(1, 2)).unflatten(1, alike.shape[1:3])], 1)
         # Bounded, because one wild step of training would otherwise be paid for by all that follow.
         draft = (opinions * shares.softmax(1)[:, :, None]).sum(1) + change.clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
-        draft, trust, error = enlarge(torch.cat([draft, doubts], 1)).split((c, 1, 1), 1)
+        trust, error = doubts.split(1, 1)
+        draft, trust, error = enlarge(torch.cat([draft, trust, F.softplus(error)], 1)).split((c, 1, 1), 1)
         draft = draft + (values - draft) * strength
         dense = self._settle(picture, draft, trust + picture.edges, strength)
         return {
             "values": dense[..., :h, :w] * AB_SCALE,
             "reach": self._reach(log_amount, strength)[..., :h, :w],
-            "error": F.softplus(error)[..., :h, :w] * AB_SCALE,
+            "error": error[..., :h, :w] * AB_SCALE,
             "first": first * AB_SCALE,
             "alike": alike * AB_SCALE,
         }
@@ -246,7 +247,7 @@ class SpatialPropagationNetwork(nn.Module):
         return settled / weight.clamp(min=TINY)
 
     def _reach(self, log_amount: Tensor, strength: Tensor) -> Tensor:
-        return torch.maximum(enlarge(log_amount.mean(1, keepdim=True)), strength.clamp(min=TINY).log10())
+        return enlarge(log_amount.mean(1, keepdim=True)) * (strength == 0)
 
     def _look_up(self, picture: Description, hints: Tensor) -> tuple[Tensor, Tensor]:
         """What is hinted at like places, at quarter size: (B, heads, C, h, w); log10 of how much (B, heads, h, w)."""

@@ -282,9 +282,9 @@ class _Run:
 
 def _refuse_hdr_pictures(path: Path) -> None:
     """Raises HintError for a clip of EXR or Radiance pictures."""
-    names = [path.name] if not path.is_dir() else [file.name for file in path.iterdir()]
-    suffixes = {Path(name).suffix.lower() for name in names}
-    if suffixes & {".exr", ".hdr"} and not suffixes & {".png", ".jpg", ".jpeg", ".tif", ".tiff"}:
+    from propagation.video.hdr_sequence import means_hdr
+
+    if means_hdr(path):
         raise HintError(
             "the clip is HDR already: there is no clipped light to bring back",
             path=path,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.cli.hdr_info import hdr_facts
 from app.cli.progress import count, print_json
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def command(path: str | None, as_json: bool) -> None:
     elif Path(path).suffix.lower() == ".huecast":
         facts = project_facts(Path(path))
     else:
-        from propagation.video.probe import probe
-
-        facts = clip_facts(probe(Path(path)))
+        facts = media_facts(Path(path))
     if as_json:
         print_json(facts)
     else:
@@ -64,6 +63,17 @@ def machine_facts() -> dict[str, Any]:
         "cores": machine.core_count(),
         "threads": machine.thread_count(),
     }
+
+
+def media_facts(path: Path) -> dict[str, Any]:
+    """What there is to know of a clip, a picture, or HDR pictures."""
+    from propagation.video.hdr_sequence import means_hdr
+
+    if means_hdr(path):
+        return hdr_facts(path)
+    from propagation.video.probe import probe
+
+    return clip_facts(probe(path))
 
 
 def clip_facts(info: ClipInfo) -> dict[str, Any]:

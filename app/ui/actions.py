@@ -123,7 +123,9 @@ class Actions:
         ):
             action = self._window.action(name)
             action.setEnabled(can)
-            action.setText(f"{name.capitalize()} {label[0].lower()}{label[1:]}" if label else name.capitalize())
+            # A file's name may hold an ampersand, which Qt would take for an underline.
+            words = f" {label[0].lower()}{label[1:]}".replace("&", "&&") if label else ""
+            action.setText(f"{name.capitalize()}{words}")
 
     def enable(self) -> None:
         """Only what can be done to the project and the frame in view can be chosen."""

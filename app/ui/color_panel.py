@@ -248,6 +248,8 @@ class ColorPanel(QWidget):
         self.hex = named(QLineEdit(maxLength=7), "hex")
         self.hex.setToolTip("<b>Hex</b><br>The color as #rrggbb; its a* and b* are used, the clip keeps its lightness")
         self.hex.editingFinished.connect(self._hex_entered)
+        # The next key is meant for a tool again.
+        self.hex.returnPressed.connect(self.hex.clearFocus)
         self._lab = named(QLabel(), "dim")
         self.recent_grid, self.swatch_grid = QGridLayout(), QGridLayout()
         add = named(QToolButton(), "add_swatch")

@@ -69,7 +69,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("larger", "Tools", "Larger brush", ("]",), "", "Also Shift + drag on the canvas"),
     Entry("softer", "Tools", "Softer brush", ("{", "Shift+[")),
     Entry("harder", "Tools", "Harder brush", ("}", "Shift+]")),
-    Entry("propagate", "Propagate", "Propagate", ("Ctrl+Return",), "both",
+    Entry("propagate", "Propagate", "Propagate", ("Ctrl+Return", "Ctrl+Enter"), "both",
           "Carry the key frames' color over the range, blended between keys", on_accent=True),
     Entry("propagate_forward", "Propagate", "Propagate forward", ("Ctrl+Right",), "forward",
           "Carry each key's color only to the frames after it"),

@@ -44,7 +44,7 @@ DARK = Theme(
     border="#1c1c1c",
     text="#dcdcdc",
     dim="#9a9a9a",
-    accent="#4a90d9",
+    accent="#3776b8",
     accent_text="#ffffff",
     canvas="#1e1e1e",
     fresh="#4f9d69",
@@ -66,7 +66,7 @@ LIGHT = Theme(
     canvas="#b9b9b9",
     fresh="#3f8f5b",
     stale="#b97a1f",
-    key="#c98a00",
+    key="#a36f00",
     playhead="#111111",
     mark="#2f73b8",
 )
@@ -161,9 +161,14 @@ def _sheet(t: Theme) -> str:
     QLineEdit, QSpinBox, QComboBox {{ background: {t.field}; border: 1px solid {t.border}; border-radius: 3px;
         padding: 3px 5px; selection-background-color: {t.accent}; }}
     QLineEdit:focus, QSpinBox:focus {{ border-color: {t.accent}; }}
+    QRadioButton::indicator {{ width: 12px; height: 12px; border: 1px solid {t.dim}; border-radius: 7px;
+        background: {t.field}; }}
+    QRadioButton::indicator:checked {{ border-color: {t.accent}; background: qradialgradient(cx: 0.5, cy: 0.5,
+        radius: 0.5, fx: 0.5, fy: 0.5, stop: 0 {t.accent}, stop: 0.6 {t.accent}, stop: 0.7 {t.field}); }}
+    QRadioButton::indicator:disabled {{ border-color: {t.border}; }}
     QProgressBar {{ background: {t.field}; border: 0; border-radius: 3px; text-align: center; }}
     QProgressBar::chunk {{ background: {t.accent}; border-radius: 3px; }}
-    QSlider::groove:horizontal {{ background: {t.field}; height: 4px; border-radius: 2px; }}
+    QSlider::groove:horizontal {{ background: {t.border}; height: 4px; border-radius: 2px; }}
     QSlider::sub-page:horizontal {{ background: {t.accent}; border-radius: 2px; }}
     QSlider::handle:horizontal {{ background: {t.text}; width: 12px; margin: -4px 0; border-radius: 6px; }}
     """

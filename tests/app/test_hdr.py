@@ -258,3 +258,17 @@ def test_a_stop_leaves_nothing(ldr: Path, key: Path, tmp_path: Path) -> None:
 def test_the_command_line_names_what_there_is() -> None:
     assert hdr_options.ENCODINGS == ENCODINGS
     assert set(hdr_options.TONE_CURVES) == set(CURVES)
+
+
+def test_info_of_hdr_pictures(run_cli: Run, key: Path, light: list[np.ndarray], tmp_path: Path) -> None:
+    ran = run_cli("info", key, "--json")
+    found = json.loads(ran.out)
+    assert (found["kind"], found["width"], found["height"], found["bit_depth"]) == ("hdr still", 96, 64, 16)
+    assert found["light"]["brightest"] == light[0].max()
+    assert found["light"]["not_finite"] == 0
+    for n in range(2):
+        write_exr(tmp_path / f"{n:02d}.exr", light[n])
+    text = run_cli("info", tmp_path / "%02d.exr").out
+    assert "hdr sequence" in text
+    assert "brightest" in text
+    assert run_cli("info", tmp_path / "gone.exr").code == 3

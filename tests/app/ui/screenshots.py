@@ -97,12 +97,14 @@ def take_box(ask: Callable[[], object], folder: Path, name: str) -> None:
     ask()
 
 
-def carry_on(window: MainWindow) -> None:
-    """Propagates over a few frames, and corrects one of them."""
+def carry_on(window: MainWindow, folder: Path) -> None:
+    """Propagates over a few frames, takes the README's picture, and corrects one of the frames."""
     key = window.playback.frame
     window.session.do(SetMarks(key - CARRIED, key + CARRIED))
     window.verbs.propagate("both")
     wait(lambda: not window.propagation.running)
+    QTest.mouseMove(window.canvas, window.canvas.to_widget(QPointF(430, 170)).toPoint())
+    take(window, folder, "readme")
     window.playback.go(key + CARRIED // 2)
     wait(lambda: window.frames.color(window.playback.frame) is not None and window.canvas.can_paint)
     window.tools.press(window.playback.frame, 60, 330)
@@ -126,7 +128,8 @@ def main() -> int:
         window.show()
         sample.open_sample(window.files, window.session)
         wait(lambda: window.frames.color(window.playback.frame) is not None)
-        carry_on(window)
+        window.verbs.choose_theme("dark")
+        carry_on(window, folder)
         for theme in ("dark", "light"):
             pictures_of(window, folder, theme)
         window.session.undo.history.mark_saved()

@@ -9,6 +9,7 @@ from PySide6.QtGui import QInputDevice, QMouseEvent, QPointingDevice, QTabletEve
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from app.ui import theme
 from app.ui.window import MainWindow
 from tests.app.ui.conftest import FRAMES, HEIGHT, WIDTH, Mouse, color_of
 from tests.app.ui.fakes import FakeStages
@@ -430,3 +431,24 @@ def test_a_button_let_go_elsewhere_ends_the_stroke(opened: MainWindow, mouse: Mo
                                                       Qt.KeyboardModifier.NoModifier))
     assert not opened.tools.is_painting
     assert len(strokes(opened)[0].points) == 2
+
+
+@pytest.mark.parametrize("shown", [theme.DARK, theme.LIGHT], ids=["dark", "light"])
+def test_every_word_is_readable(shown: theme.Theme) -> None:
+    """WCAG 2.1, 1.4.3: text has a contrast of 4.5 to what it stands on; 1.4.11: marks have 3."""
+
+    def luminance(name: str) -> float:
+        color = shown.color(name)
+        parts = [color.redF(), color.greenF(), color.blueF()]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    def contrast(one: str, other: str) -> float:
+        dark, light = sorted((luminance(one), luminance(other)))
+        return (light + 0.05) / (dark + 0.05)
+
+    for text, ground in [("text", "window"), ("text", "panel"), ("text", "field"), ("dim", "window"), ("dim", "panel"),
+                         ("accent_text", "accent")]:
+        assert contrast(text, ground) >= 4.5, (text, ground)
+    for mark in ("playhead", "mark", "fresh", "stale", "key"):
+        assert contrast(mark, "window") >= 3, mark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from propagation.hdr.merging import fused, merge, source_share
 from propagation.hdr.motion import follow_the_sure, grey8
 from propagation.hdr.response import Pair, estimate_response
 from propagation.hdr.sequence import carry_light
-from tests.propagation.hdr.scenes import HEIGHT, WIDTH, camera, moving
+from tests.propagation.hdr.scenes import HEIGHT, WIDTH, camera, moving, scene, view
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +164,30 @@ def test_deeper_frames_are_carried_too() -> None:
     (sixteen,) = MotionCarrier().walk(deep.__getitem__, [1], 0, key)
     np.testing.assert_allclose(sixteen.log_light, eight.log_light, atol=0.02)
     np.testing.assert_array_equal(grey8(deep[0]), grey8(pictures[0]))
+
+
+def test_a_key_that_is_shifted_is_followed() -> None:
+    whole = scene()
+    pictures = [camera(view(whole, 1.5 * n, 0)) for n in range(2)]
+    aside = view(whole, -1.0, -2.0)
+    response = estimate_response([Pair(pictures[0], view(whole, 0, 0))])
+    shifted = KeyLight(log_of(aside), response, shift=(1.0, 2.0))
+    (carried,) = MotionCarrier().walk(pictures.__getitem__, [1], 0, shifted)
+    clipped = (pictures[1] >= 250).all(axis=-1)
+    truth = log_of(view(whole, 1.5, 0))
+    assert np.sqrt(np.mean((carried.log_light - truth)[clipped] ** 2)) < 0.04
+
+
+def test_detail_of_the_key_survives_a_smaller_work_size() -> None:
+    whole = cv2.resize(scene(), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    stripes = (np.arange(whole.shape[1]) % 3 == 0)[None, :, None]  # finer than work size holds
+    whole = np.maximum(whole, 0.01) * np.where(stripes, np.float32(2.0), np.float32(1.0))
+    full = [np.ascontiguousarray(whole[40:168, 60 + 2 * n : 252 + 2 * n]) for n in range(2)]
+    small = [cv2.resize(light, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for light in full]
+    response = estimate_response([Pair(camera(small[0]), small[0])])
+    frames = [camera(light) for light in small]
+    (carried,) = MotionCarrier().walk(frames.__getitem__, [1], 0, KeyLight(log_of(small[0]), response))
+    found, _ = fused([carried], (2 * HEIGHT, 2 * WIDTH), [log_of(full[0])])
+    plain = cv2.resize(carried.log_light, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_LINEAR)
+    errors = [np.sqrt(np.mean((x - log_of(full[1])) ** 2)) for x in (found, plain)]
+    assert errors[0] < 0.6 * errors[1]

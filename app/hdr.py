@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -24,10 +25,11 @@ from propagation.hdr.carrying import KeyLight, LightCarrier, MotionCarrier, ligh
 from propagation.hdr.keys import HdrKey, check_alike, read_key
 from propagation.hdr.merging import fused, merge
 from propagation.hdr.registration import Registration, check_coding, find_shift, pair_of, register
-from propagation.hdr.response import Response, estimate_response
+from propagation.hdr.response import Response, estimate_response, thinned
 from propagation.hdr.sequence import carry_light
+from propagation.video.exr import fits_half
 from propagation.video.hdr_images import Encoding, converted
-from propagation.video.hdr_writer import HdrFormat, HdrWriter, hdr_pattern, pixel_type_for
+from propagation.video.hdr_writer import HdrFormat, HdrWriter, hdr_pattern
 
 if TYPE_CHECKING:
     from propagation.video.frame import ClipInfo, Frame
@@ -41,6 +43,7 @@ _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _NO_HEADROOM = 0.1
 # Jump of exposure from frame to frame, in stops, that a person should know of.
 _JUMP_STOPS = 1.0
+_KEYS_KEPT = 3  # at full size: the two that a frame lies between, and the next one
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,11 @@ class _Run:
         self.pattern = hdr_pattern(settings.out)
         self.primaries: Chromaticities = chromaticities_of(clip.info.tags.primaries)
         self.reports: list[Registration] = []
-        self._keys: dict[int, HdrKey] = {}
+        self._key_facts: dict[int, HdrKey] = {}
+        self._kept: OrderedDict[int, HdrKey] = OrderedDict()
+        self._fits_half = True
+        self._small: dict[int, KeyLight] = {}
+        self._logs: OrderedDict[int, Floats] = OrderedDict()
         self._response: Response | None = None
         self._last_exposure: tuple[int, float] | None = None
         self._jumps: list[int] = []
@@ -132,18 +139,19 @@ class _Run:
         pairs, shifts = [], []
         for done, index in enumerate(sorted(self.settings.keys)):
             self.cancel.check()
-            key = self._read(index)
+            key = self._key(index)
             codes = self.clip.frame(index).image
             shift, alike = find_shift(codes, key)
-            pairs.append(pair_of(codes, key, shift))
+            pairs.append(thinned(pair_of(codes, key, shift)))
             shifts.append((shift, alike))
-            self._keys[index] = key
+            self._key_facts[index] = _without_pixels(key)
+            self._fits_half &= fits_half(key.picture.image)
             yield Progress("check", done + 1, 2 * len(self.keyframes), index, " ".join(key.notes))
-        keys = list(self._keys.values())
-        check_alike(keys)
+        check_alike(list(self._key_facts.values()))
         self._response = estimate_response(pairs)
-        for place, key in enumerate(keys):
+        for place, index in enumerate(self._key_facts):
             self.cancel.check()
+            key = self._key(index)
             remark = check_coding(key, self._response)
             codes = self.clip.frame(key.index).image
             report = register(codes, key, *shifts[place], self._response, place)
@@ -151,7 +159,8 @@ class _Run:
             if report.headroom_stops < _NO_HEADROOM:
                 remark += f" The key of frame {key.index} holds no light above the clip's white: nothing to carry up."
             message = " ".join(filter(None, (report.words(), remark.strip())))
-            yield Progress("check", len(keys) + place + 1, 2 * len(keys), key.index, message)
+            self._small[index] = self._small_key(key, report)
+            yield Progress("check", len(pairs) + place + 1, 2 * len(pairs), index, message)
 
     @property
     def response(self) -> Response:
@@ -160,23 +169,24 @@ class _Run:
             raise RuntimeError("prepare() comes first")
         return self._response
 
-    def _read(self, index: int) -> HdrKey:
-        path = self.settings.keys[index]
-        return read_key(
-            index, path, self.info.width, self.info.height, self.primaries, encoding=self.settings.key_encoding
-        )
+    def _key(self, index: int) -> HdrKey:
+        """A key at full size; many of them would not fit into memory, so all but the last few are read anew."""
+        if index not in self._kept:
+            path, size = self.settings.keys[index], (self.info.width, self.info.height)
+            self._kept[index] = read_key(index, path, *size, self.primaries, encoding=self.settings.key_encoding)
+            while len(self._kept) > _KEYS_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(index)
+        return self._kept[index]
 
     def small_keys(self) -> dict[int, KeyLight]:
-        """The keys at work size."""
+        """The keys at work size, once `prepare` is through."""
+        return self._small
+
+    def _small_key(self, key: HdrKey, report: Registration) -> KeyLight:
         scale = np.array(self.shape[::-1]) / (self.info.width, self.info.height)
-        return {
-            report.index: KeyLight(
-                self._log(shrink(self._keys[report.index].light, self.shape)),
-                self.response,
-                (report.shift_px[0] * float(scale[0]), report.shift_px[1] * float(scale[1])),
-            )
-            for report in self.reports
-        }
+        shift = (report.shift_px[0] * float(scale[0]), report.shift_px[1] * float(scale[1]))
+        return KeyLight(self._log(shrink(key.light, self.shape)), self.response, shift)
 
     def _log(self, light: Floats) -> Floats:
         return log_of(light, float(10 ** self.response.white.mean()))
@@ -185,10 +195,10 @@ class _Run:
         """Opens the writers; what is in their way is found now rather than after the work."""
         from propagation.video.writer import open_writer
 
-        like = next(iter(self._keys.values())).picture
+        like = next(iter(self._key_facts.values())).picture
         form = self.settings.form
         if form.pixel_type == "auto":
-            form = replace(form, pixel_type=pixel_type_for([key.picture.image for key in self._keys.values()]))
+            form = replace(form, pixel_type="half" if self._fits_half else "float")
         writer = HdrWriter(self.pattern, like, form, frames=self.frames, overwrite=self.settings.force)
         preview: Writer | None = None
         if self.settings.preview is not None:
@@ -204,7 +214,6 @@ class _Run:
         """Writes the range frame by frame; returns how many frames a key reached."""
         reached = 0
         coming: Any = None
-        full_keys = {index: self._log(key.light) for index, key in self._keys.items()}
         for frame in source.frames(self.frames.start, self.frames.stop):
             while coming is None and (coming := next(carried, (-1, ()))) is None:
                 self.cancel.check()
@@ -214,27 +223,37 @@ class _Run:
                 sides, coming = coming[1], None
                 reached += 1
             self.cancel.check()
-            light = self._light(frame, sides, full_keys)
+            light = self._light(frame, sides)
             writer.write(frame.index, self._in_key_space(frame.index, light))
             if preview is not None:
                 preview.write(self._shown(frame, light))
             yield Progress("light", frame.index - self.frames.start + 1, len(self.frames), frame.index)
         return reached
 
-    def _light(self, frame: Frame, sides: tuple[Any, ...] | None, full_keys: Mapping[int, Floats]) -> Floats:
+    def _light(self, frame: Frame, sides: tuple[Any, ...] | None) -> Floats:
         """(H, W, 3) light of a frame in the clip's primaries and the keys' unit."""
-        if frame.index in self._keys:
+        if frame.index in self._key_facts:
             place = [report.index for report in self.reports].index(frame.index)
             self._saw_exposure(frame.index, float(np.log10(self.response.exposures[place])))
-            return self._keys[frame.index].light
+            return self._key(frame.index).light
         code_values = frame.image[..., :3]
         if not sides:
             nearest = min(range(len(self.reports)), key=lambda k: abs(self.reports[k].index - frame.index))
             own = self.response.log_light(code_values) - np.float32(np.log10(self.response.exposures[nearest]))
             return light_of(own)
-        carried, exposure = fused(sides, code_values.shape[:2], [full_keys[side.key] for side in sides])
+        carried, exposure = fused(sides, code_values.shape[:2], [self._full_log(side.key) for side in sides])
         self._saw_exposure(frame.index, exposure)
         return light_of(merge(code_values, self.response, exposure, carried))
+
+    def _full_log(self, index: int) -> Floats:
+        """A key's log light at full size; where work size is full size nothing but its work-size picture is needed."""
+        if self.shape == (self.info.height, self.info.width):
+            return self._small[index].log_light
+        if index not in self._logs:
+            self._logs[index] = self._log(self._key(index).light)
+            while len(self._logs) > _KEYS_KEPT:
+                self._logs.popitem(last=False)
+        return self._logs[index]
 
     def _saw_exposure(self, index: int, log_exposure: float) -> None:
         before, self._last_exposure = self._last_exposure, (index, log_exposure)
@@ -244,9 +263,9 @@ class _Run:
                 self._jumps.append(index)
 
     def _in_key_space(self, index: int, light: Floats) -> Floats:
-        if index in self._keys:
-            return self._keys[index].picture.image
-        like = next(iter(self._keys.values())).picture
+        if index in self._key_facts:
+            return self._key(index).picture.image
+        like = next(iter(self._key_facts.values())).picture
         return converted(light, self.primaries, like.chromaticities)
 
     def _shown(self, frame: Frame, light: Floats) -> Frame:
@@ -276,8 +295,15 @@ class _Run:
             yield f"the clip's exposure jumps by more than a stop at frame {frames}; it is followed"
         if self.pattern.suffix.lower() == ".hdr":
             yield "Radiance HDR rounds every pixel to 8 bits and an exponent, the key frames too"
-        if self.pattern.suffix.lower() == ".png" and any(k.picture.encoding == "linear" for k in self._keys.values()):
+        if self.pattern.suffix.lower() == ".png" and any(
+            key.picture.encoding == "linear" for key in self._key_facts.values()
+        ):
             yield "PNG holds the light rounded to 16-bit code values in BT.2020, the key frames too"
+
+
+def _without_pixels(key: HdrKey) -> HdrKey:
+    nothing = np.empty((0, 0, 3), np.float32)
+    return replace(key, picture=replace(key.picture, image=nothing), light=nothing)
 
 
 def _refuse_hdr_pictures(path: Path) -> None:

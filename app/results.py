@@ -62,7 +62,8 @@ class ResultStore:
         made = self._kept[frame] = Result(ab.astype(np.float16), signature, is_carried)
         self._size_bytes += made.ab.nbytes
         while self._size_bytes > self.budget_bytes:
-            farthest = max(self._kept, key=lambda n: abs(n - viewed))
+            # Key frames' own color goes last: it is kept nowhere else while one paints.
+            farthest = max(self._kept, key=lambda n: (self._kept[n].is_carried, abs(n - viewed)))
             gone = self._kept[farthest]
             self.drop(farthest)
             if gone.is_carried:

@@ -119,6 +119,9 @@ struct Scan {
     static constexpr int IMAGES = OPERATION == BACKWARD ? 3 : 1;
     static constexpr int H_IMAGE = IMAGES - 1;  // of BACKWARD; read one line ahead, at the line that the scan came from
     static constexpr bool HALO = OPERATION == BACKWARD && !ONE_WARP;
+    // Pieces of the first tile that are loaded at once, as many as the registers hold: each batch waits for memory.
+    static constexpr int HELD = (IMAGES * CHANNELS + 3) * ROWS, ROOM = ONE_WARP ? 128 : 40;
+    static constexpr int FILL = 8 * HELD <= ROOM ? 8 : 4 * HELD <= ROOM ? 4 : 2 * HELD <= ROOM ? 2 : 1;
 
     // What a thread holds of one step to come: of the line itself, or of a piece of the next tile.
     struct Ahead {
@@ -133,7 +136,7 @@ struct Scan {
     Stored* out;
     Stored* gates_out;
     State* gates_part;  // instead of gates_out where several chunks add up
-    long long area;     // of a plane
+    int area;           // of a plane
     int channels, length, steps, norm;
     int row_stride, step_stride, gate_row_stride, gate_step_stride;
     bool descending;
@@ -169,7 +172,7 @@ struct Scan {
         const int first_channel = chunk * CHANNELS;
         channels = call.channels - first_channel < CHANNELS ? call.channels - first_channel : CHANNELS;
         const bool horizontal = way.horizontal;
-        area = static_cast<long long>(call.height) * call.width;
+        area = call.height * call.width;
         length = horizontal ? call.height : call.width;
         steps = horizontal ? call.width : call.height;
         norm = call.norm;
@@ -213,6 +216,7 @@ struct Scan {
 
     // Channel 0 is always there, which the compiler cannot see.
     __device__ __forceinline__ bool has(int c) const { return c == 0 || c < channels; }
+    __device__ __forceinline__ long long planes(int count) const { return static_cast<long long>(count) * area; }
     __device__ __forceinline__ int row(int v) const { return first_row + v * LANES; }
     __device__ __forceinline__ int clamped(int i) const { return i < length ? i : length - 1; }
     __device__ __forceinline__ int line(int step) const {
@@ -248,21 +252,21 @@ struct Scan {
             const int image_row = (image_tiled ? moved : own) * row_stride;
             const int gate_at = gate_line + (gates_tiled ? moved : own) * gate_row_stride;
 #pragma unroll
-            for (int k = 0; k < 3; ++k) ahead.gates[k][v] = input(gates + k * area + gate_at);
+            for (int k = 0; k < 3; ++k) ahead.gates[k][v] = input(gates + planes(k) + gate_at);
 #pragma unroll
             for (int c = 0; c < CHANNELS; ++c) {
                 if (!has(c)) continue;
 #pragma unroll
                 for (int a = 0; a < IMAGES; ++a) {
                     const int at = (OPERATION == BACKWARD && a == H_IMAGE ? h_line : image_line) + image_row;
-                    ahead.image[a][c][v] = input(image[a] + c * area + at);
+                    ahead.image[a][c][v] = input(image[a] + planes(c) + at);
                 }
             }
         }
         if (HALO && !image_tiled) {
 #pragma unroll
             for (int c = 0; c < CHANNELS; ++c)
-                if (has(c)) ahead.halo[c] = input(image[H_IMAGE] + c * area + h_line + halo_row() * row_stride);
+                if (has(c)) ahead.halo[c] = input(image[H_IMAGE] + planes(c) + h_line + halo_row() * row_stride);
         }
     }
 
@@ -310,12 +314,12 @@ struct Scan {
             if (image_tiled) {
 #pragma unroll
                 for (int c = 0; c < CHANNELS; ++c)
-                    if (has(c)) out[c * area + image_line + i * row_stride] = cells[image_plane(0, c) + i * pitch];
+                    if (has(c)) out[planes(c) + image_line + i * row_stride] = cells[image_plane(0, c) + i * pitch];
             }
             if (OPERATION == BACKWARD && gates_tiled && gates_out != nullptr) {
 #pragma unroll
                 for (int k = 0; k < 3; ++k)
-                    gates_out[k * area + gate_line + i * gate_row_stride] = cells[gate_plane(k) + i * pitch];
+                    gates_out[planes(k) + gate_line + i * gate_row_stride] = cells[gate_plane(k) + i * pitch];
             }
         }
     }
@@ -323,10 +327,14 @@ struct Scan {
     // Fills the first tile; later ones are filled step by step. Needs a meeting before it is read.
     __device__ __forceinline__ void fill_first_tile() const {
         if (!image_tiled && !gates_tiled) return;
-        for (int step = -(1 << tile_bits); step < 0; ++step) {
-            Ahead ahead;
-            fetch(ahead, step);
-            turn_tiles(ahead, step);
+        for (int step = -(1 << tile_bits); step < 0; step += FILL) {
+            Ahead pieces[FILL];
+#pragma unroll
+            for (int d = 0; d < FILL; ++d)
+                if (step + d < 0) fetch(pieces[d], step + d);
+#pragma unroll
+            for (int d = 0; d < FILL; ++d)
+                if (step + d < 0) turn_tiles(pieces[d], step + d);
         }
     }
 
@@ -384,7 +392,7 @@ struct Scan {
 
     __device__ __forceinline__ void put(int step, int c, const State (&values)[ROWS]) const {
         Stored* cells = tiles + column_at(step) + image_plane(0, c);
-        Stored* memory = out + c * area + line(step) * step_stride;
+        Stored* memory = out + planes(c) + line(step) * step_stride;
 #pragma unroll
         for (int v = 0; v < ROWS; ++v) {
             if (row(v) >= length) continue;
@@ -403,11 +411,11 @@ struct Scan {
 #pragma unroll
         for (int k = 0; k < 3; ++k) {
             if (gates_part != nullptr) {
-                gates_part[k * area + at] = values[k];
+                gates_part[planes(k) + at] = values[k];
             } else if (gates_tiled) {
                 cells[gate_plane(k)] = Storage::close(values[k]);
             } else {
-                gates_out[k * area + at] = Storage::close(values[k]);
+                gates_out[planes(k) + at] = Storage::close(values[k]);
             }
         }
     }
@@ -476,6 +484,7 @@ struct Scan {
         // Addresses are cheaper computed again than kept for every row: registers are what prefetching is made of.
         forget(first_row);
         forget(piece_first);
+        forget(area);
         State values[IMAGES][CHANNELS][ROWS], halo[CHANNELS];
         Weights<State> weights[ROWS];
         read_weights(weights, ahead, step);
@@ -527,10 +536,10 @@ struct Scan {
     __device__ __forceinline__ void run(const Call& call, unsigned char* shared) {
         // Only whole warps leave here, and only where no barrier waits for them.
         if (!place(call, shared)) return;
+        fill_first_tile();
         Ahead ring[DEPTH];
 #pragma unroll
         for (int d = 0; d < DEPTH; ++d) fetch(ring[d], d);
-        fill_first_tile();
 #pragma unroll
         for (int c = 0; c < CHANNELS; ++c)
 #pragma unroll

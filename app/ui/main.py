@@ -136,6 +136,8 @@ def _open_first(window: MainWindow, argv: list[str]) -> None:
 
     def open_something() -> None:
         if window.files.offer_recovery(asked=False):
+            if paths:
+                window.say(f"{paths[0].name} was not opened; save this work first")
             return
         if paths:
             window.files.open(paths[0])

@@ -42,8 +42,9 @@ class Painting(QObject):
         self._index: int | None = None
         self._raster: HintRaster | None = None
         self._generation = 0
-        self._shown_generation = 0
-        self._signatures: dict[int, str] = {}
+        self._shown: dict[int, int] = {}
+        self._forgotten = 0
+        self._asked: dict[int, tuple[int, str]] = {}
         self._carried: dict[int, Result] = {}
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(self._fill_fully)
@@ -81,7 +82,10 @@ class Painting(QObject):
         """Forgets everything, as another project is open."""
         self._leave()
         self._carried.clear()
-        self._signatures.clear()
+        self._asked.clear()
+        self._shown.clear()
+        self._forgotten = self._generation
+        self._told_busy(False)
         self._preview.forget()
         self.hints_changed.emit(None)
 
@@ -169,7 +173,7 @@ class Painting(QObject):
         else:
             self._results.put(index, carried.ab, carried.signature, index)
         self._rest.stop()
-        self._shown_generation = self._generation
+        self._shown[index] = self._generation
         self._frames.recheck()
         self.filled.emit(index, False)
 
@@ -209,22 +213,23 @@ class Painting(QObject):
         if full:
             request.picture = job_keyframe(project, index, lambda _: to_8_bit(frame.image[..., :3]))
         if fill:
-            self._signatures[self._generation] = Signatures(project).of(index)
-            self.is_filling = True
-            self.busy.emit(True)
+            self._asked[self._generation] = (index, Signatures(project).of(index))
+            self._told_busy(True)
         self._preview.ask(request)
 
     def _filled(self, request: PreviewRequest, color: LiveColor | None) -> None:
-        signature = self._signatures.get(request.generation, "")
-        for old in [n for n in self._signatures if n <= request.generation]:
-            del self._signatures[old]
-        self.is_filling = bool(self._signatures)
-        if not self.is_filling:
-            self.busy.emit(False)
-        key = self._session.project.key(request.index)
-        if request.generation <= self._shown_generation or key.is_empty:
+        if request.generation <= self._forgotten:
             return
-        self._shown_generation = request.generation
+        # A request may have taken on what one before it was to fill.
+        mine = [n for n, (index, _) in self._asked.items() if index == request.index and n <= request.generation]
+        signature = self._asked[max(mine)][1] if mine else ""
+        for old in mine:
+            del self._asked[old]
+        self._told_busy(bool(self._asked))
+        key = self._session.project.key(request.index)
+        if request.generation <= self._shown.get(request.index, 0) or key.is_empty:
+            return
+        self._shown[request.index] = request.generation
         before = self._results.get(request.index)
         if before is not None and before.is_carried:
             self._carried[request.index] = before
@@ -242,9 +247,12 @@ class Painting(QObject):
     def _failed(self, _: object) -> None:
         """The worker has dropped its copy of the frame: the next request tells the hints anew."""
         self._is_told = False
-        self._signatures.clear()
-        self.busy.emit(False)
-        self.is_filling = False
+        self._asked.clear()
+        self._told_busy(False)
+
+    def _told_busy(self, busy: bool) -> None:
+        self.is_filling = busy
+        self.busy.emit(busy)
 
 
 def _without_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

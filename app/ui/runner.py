@@ -57,7 +57,7 @@ class Preview(QObject):
         super().__init__(parent)
         self._load = load
         self._change = threading.Condition()
-        self._pending: PreviewRequest | None = None
+        self._pending: OrderedDict[int, PreviewRequest] = OrderedDict()
         self._forget = False
         self._stopping = False
         self._kept: OrderedDict[int, LiveFrame] = OrderedDict()
@@ -68,21 +68,26 @@ class Preview(QObject):
         self._thread.start()
 
     def ask(self, request: PreviewRequest) -> None:
-        """Asks for a fill; patches of a request for the same frame that was not begun yet are kept."""
+        """Asks for a fill; patches of a request for the same frame that was not begun yet are kept.
+
+        A fill of another frame that was not begun waits behind this one; what only was to be prepared is dropped.
+        """
         with self._change:
-            waiting = self._pending
-            if waiting is not None and waiting.index == request.index and request.picture is None:
+            waiting = self._pending.pop(request.index, None)
+            for other in [n for n, older in self._pending.items() if not older.fill]:
+                del self._pending[other]
+            if waiting is not None and request.picture is None:
                 request.patches = waiting.patches + request.patches
                 request.fill = request.fill or waiting.fill
                 if not request.patches:
                     request.picture = waiting.picture
-            self._pending = request
+            self._pending[request.index] = request
             self._change.notify()
 
     def forget(self) -> None:
         """Drops everything kept, as when another clip is opened."""
         with self._change:
-            self._pending = None
+            self._pending.clear()
             self._forget = True
             self._change.notify()
 
@@ -103,14 +108,14 @@ class Preview(QObject):
         self.ready.emit()
         while True:
             with self._change:
-                while self._pending is None and not self._stopping and not self._forget:
+                while not self._pending and not self._stopping and not self._forget:
                     self._change.wait()
                 if self._stopping:
                     return
                 if self._forget:
                     self._forget = False
                     self._kept.clear()
-                request, self._pending = self._pending, None
+                request = self._pending.popitem()[1] if self._pending else None
             if request is not None:
                 self._answer(request, stages, densifier)
 

@@ -24,19 +24,19 @@ from kernels.threads import run_parts
 from propagation.alignment import MotionEstimator, grid, warp
 from propagation.hdr.filling import gates_of, spread
 from propagation.hdr.motion import follow_the_sure, grey8, sureness
-from propagation.hdr.response import FLOOR, LEVELS, Response, to_256
+from propagation.hdr.response import CLIPPED, FLOOR, LEVELS, Response, to_256
 
 Floats = NDArray[np.float32]
 Codes = NDArray[Any]
 FrameOf = Callable[[int], Codes]
 
-# Code values of 0..255 that tell nothing of light or motion: clipped from here up, crushed up to there.
-CLIPPED, CRUSHED = 250, 3
+# Code value of 0..255 up to which a channel tells nothing of light or motion.
+CRUSHED = 3
 # Between these a code value tells exposure: no toe, no shoulder, no noise.
-_STEADY = (48, 238)
+_STEADY = (48, 12)  # from the first up to so many below clipping
 _EXPOSURE_STEP = 3  # every third pixel of every third line tells enough
 _FEWEST = 200  # such pixels that a frame's exposure is taken from, else that of the frame before holds
-_NEARLY_WHITE = 232  # 8-bit luma from which picture and key are not compared any more
+_NEARLY_WHITE = 18  # 8-bit luma below clipping from which picture and key are not compared any more
 _DIFFERS = 12.0  # 8-bit luma between picture and shown key at which a pixel is doubted
 _DRIFT_PX = 3.0  # correction of this length is doubted like a round trip of half a pixel
 _KNOWN, _UNKNOWN = 0.03, 0.5  # expected error of log10 light where the key is trusted, and where nothing is known
@@ -97,12 +97,13 @@ class _Walk:
         self._grey = grey8(code_values)
         self._log_exposure = _exposure(code_values, key.response, key.log_light, 0.0)
         self._usual = _usual_highlight(key.log_light, key.response, self._log_exposure)
+        self._white = np.uint8(np.dot(_LUMA_WEIGHTS, key.response.clipped_from) - _NEARLY_WHITE)
         self._pace: NDArray[np.float64] | None = None
         self._back, self._forth, self._own = MotionEstimator(), MotionEstimator(), MotionEstimator()
 
     def step(self, index: int, start: int, code_values: Codes, pool: ThreadPoolExecutor) -> CarriedLight:
         grey = grey8(code_values)
-        blind = blind_pixels(code_values)
+        blind = blind_pixels(code_values, self._key.response)
         coming = pool.submit(self._forth.flow, self._grey, grey)
         back = self._back.flow(grey, self._grey)
         round_trip = _length(back + warp(coming.result(), self._grid + back))
@@ -143,7 +144,7 @@ class _Walk:
 
     def _trust(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8]) -> Floats:
         # White is white: what both show as nearly clipped agrees, whatever the light behind it.
-        apart = cv2.absdiff(np.minimum(grey, _NEARLY_WHITE), np.minimum(shown, _NEARLY_WHITE))
+        apart = cv2.absdiff(np.minimum(grey, self._white), np.minimum(shown, self._white))
         difference = cv2.GaussianBlur(apart.astype(np.float32), (0, 0), 1.0)
         return np.asarray(self._seen() * np.exp(-((difference / np.float32(2 * _DIFFERS)) ** 2)), np.float32)
 
@@ -151,7 +152,7 @@ class _Walk:
         self, log_light: Floats, trust: Floats, grey: NDArray[np.uint8], code_values: Codes
     ) -> tuple[Floats, Floats]:
         """The carried light with what is not trusted filled from what is: highlights from highlights."""
-        clipped = _any_at_least(to_256(code_values), CLIPPED)
+        clipped = clipped_pixels(code_values, self._key.response)
         lacking = clipped & (trust < _TRUSTED)
         if not lacking.any():
             return log_light, trust
@@ -175,31 +176,38 @@ class _Walk:
         small_weight = shrunk[..., 3]
         means = shrunk[..., :3] / np.maximum(small_weight, np.float32(1e-6))[..., None]
         small_grey = np.asarray(cv2.resize(grey, half, interpolation=cv2.INTER_AREA), np.uint8)
-        gates = gates_of(small_grey, small_grey >= _NEARLY_WHITE)
+        gates = gates_of(small_grey, small_grey >= self._white)
         found, amount = spread(np.asarray(means, np.float32), small_weight, gates)
         full = cv2.resize(np.dstack([found, amount]), (width, height), interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(full[..., :3]), np.ascontiguousarray(full[..., 3])
 
 
-def blind_pixels(code_values: Codes) -> NDArray[np.bool_]:
+def clipped_pixels(code_values: Codes, response: Response) -> NDArray[np.bool_]:
+    """(h, w): a channel is clipped."""
+    return _any_at_least(to_256(code_values), response.clipped_from)
+
+
+def blind_pixels(code_values: Codes, response: Response) -> NDArray[np.bool_]:
     """(h, w): a channel is clipped, or all are crushed, so that neither texture nor light shows."""
-    codes = to_256(code_values)
-    return _any_at_least(codes, CLIPPED) | ~_any_at_least(codes, CRUSHED + 1)
+    crushed = ~_any_at_least(to_256(code_values), (CRUSHED + 1,) * 3)
+    return clipped_pixels(code_values, response) | crushed
 
 
-def _any_at_least(codes: NDArray[np.uint8], level: int) -> NDArray[np.bool_]:
+def _any_at_least(codes: NDArray[np.uint8], levels: tuple[int, int, int]) -> NDArray[np.bool_]:
     """(h, w): any of the three channels; several times faster than a reduction over the last axis."""
-    return np.asarray((codes[..., 0] >= level) | (codes[..., 1] >= level) | (codes[..., 2] >= level))
+    red, green, blue = (codes[..., channel] >= level for channel, level in enumerate(levels))
+    return np.asarray(red | green | blue)
 
 
 def shown_grey(log_light: Floats, response: Response, log_exposure: float) -> NDArray[np.uint8]:
     """(h, w) 8-bit luma of what the camera makes of light (h, w, 3) at an exposure."""
     low, high = float(response.curve.min()), float(response.curve.max())
     table = np.linspace(low, high, _STEPS + 1)
-    weighted = [
-        weight * np.interp(table, response.curve[:, c], np.arange(LEVELS)) for c, weight in enumerate(_LUMA_WEIGHTS)
-    ]
-    columns = np.column_stack(weighted).astype(np.float32)
+    columns = np.empty((_STEPS + 1, 3), np.float32)
+    for c, (weight, clipped) in enumerate(zip(_LUMA_WEIGHTS, response.clipped_from, strict=True)):
+        codes = np.interp(table, response.curve[:, c], np.arange(LEVELS))
+        # A graded white is where its codes end; an ordinary one goes on to 255.
+        columns[:, c] = weight * (codes if clipped >= CLIPPED else np.minimum(codes, clipped))
     height, width = log_light.shape[:2]
     out = np.empty((height, width), np.uint8)
     scale = _STEPS / (high - low)
@@ -227,11 +235,12 @@ def _exposure(
     step = _EXPOSURE_STEP
     codes = to_256(code_values[::step, ::step])
     apart = response.log_light(codes) - log_light[::step, ::step]
-    steady = (codes >= _STEADY[0]) & (codes <= _STEADY[1])
+    clipped = np.array(response.clipped_from)
+    steady = (codes >= _STEADY[0]) & (codes <= clipped - _STEADY[1])
     if seen is not None:
         steady &= seen[::step, ::step, None]
     if int(steady.sum()) < _FEWEST:
-        steady = (codes > CRUSHED) & (codes < CLIPPED) & (True if seen is None else seen[::step, ::step, None])
+        steady = (codes > CRUSHED) & (codes < clipped) & (True if seen is None else seen[::step, ::step, None])
     return float(np.median(apart[steady])) if int(steady.sum()) >= _FEWEST else before
 
 

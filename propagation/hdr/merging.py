@@ -22,7 +22,7 @@ from propagation.hdr.response import LEVELS, Response
 Floats = NDArray[np.float32]
 
 # Code values of 0..255 over which the source fades into what is carried.
-_BRIGHT_FADE = (234.0, 250.0)
+_BRIGHT_FADE = 16.0  # so many below clipping, up to it
 _DARK_FADE = (12.0, 44.0)  # one 8-bit code value is 18 % of the light at the start, 5 % at the end
 _DEEPER = 0.25  # the same fade for deeper sources, which are finer there by two bits at least
 _DARK_CODES = 3  # rounding and noise: carried light of dark pixels stays within so many code values of the source's
@@ -30,13 +30,14 @@ _SURE_ENOUGH = 0.15  # expected error of carried light up to which the key's own
 _FUSION_POWER = 2.0  # between two keys each side weighs with its expected error to this power
 
 
-def source_share(code_values: NDArray[Any]) -> Floats:
-    """(..., 3) 0..1: how far each channel of the source is well exposed; smooth in the code value."""
-    eight = code_values.dtype == np.uint8
-    codes = np.arange(256) if eight else np.arange(65536) / 257
+def source_share(levels: int, response: Response) -> Floats:
+    """(levels, 3) 0..1: how far a channel of each code value, of 256 or 65536, is well exposed; smooth."""
+    eight = levels == LEVELS
+    codes = np.arange(levels) / (levels - 1) * (LEVELS - 1)
     start, end = (fade * (1 if eight else _DEEPER) for fade in _DARK_FADE)
-    table = _smooth_step(codes, *_BRIGHT_FADE[::-1]) * _smooth_step(codes, start, end)
-    return np.take(table.astype(np.float32), code_values)
+    dark = _smooth_step(codes, start, end)
+    columns = [dark * _smooth_step(codes, clipped, clipped - _BRIGHT_FADE) for clipped in response.clipped_from]
+    return np.column_stack(columns).astype(np.float32)
 
 
 def fused(
@@ -67,7 +68,7 @@ def merge(
     `code_values` (H, W, 3), uint8 or uint16; `carried` (H, W, 3) log10 light.
     """
     levels = LEVELS if code_values.dtype == np.uint8 else 65536
-    share = source_share(np.arange(levels).astype(code_values.dtype))
+    share = source_share(levels, response)
     own = response.table(levels) - np.float32(log_exposure)
     low, high = (bound - np.float32(log_exposure) for bound in _bounds(response, levels))
     out = np.empty(carried.shape, np.float32)
@@ -81,14 +82,15 @@ def _bounds(response: Response, levels: int) -> tuple[Floats, Floats]:
 
     Above white where it is clipped, near it where it is dark (and says little by rounding), below black where crushed.
     """
-    codes = np.arange(LEVELS)
-    bright, dark = int(_BRIGHT_FADE[1]), int(_DARK_FADE[1])
-    low = response.curve[np.where(codes >= bright, bright, np.maximum(codes - _DARK_CODES, 0))]
+    codes, dark = np.arange(LEVELS), int(_DARK_FADE[1])
+    low = response.curve[np.maximum(codes - _DARK_CODES, 0)]
     high = response.curve[np.minimum(codes + _DARK_CODES, LEVELS - 1)]
     low[: CRUSHED + 1] = -np.inf
     # Between dark and bright the fades hand over to the source anyway.
-    low[dark + 1 : bright] = -np.inf
+    low[dark + 1 :] = -np.inf
     high[dark + 1 :] = np.inf
+    for channel, clipped in enumerate(response.clipped_from):
+        low[clipped:, channel] = response.curve[clipped, channel]
     eighths = codes if levels == LEVELS else (np.arange(levels) + 128) // 257
     return low.astype(np.float32)[eighths], high.astype(np.float32)[eighths]
 
@@ -101,7 +103,7 @@ def _merge_rows(
         for x in range(codes.shape[1]):
             for c in range(3):
                 code = codes[y, x, c]
-                part = share[code]
+                part = share[code, c]
                 light = min(max(carried[y, x, c], low[code, c]), high[code, c])
                 out[y, x, c] = own[code, c] * part + light * (np.float32(1) - part) if part < 1 else own[code, c]
 

@@ -17,7 +17,9 @@ Affine = NDArray[np.float64]
 
 _GRID_PX = 4  # spacing of the pixels that the affine model is fitted to
 _ROUNDS = 6
-_HOLD = (4.0, 4.0, 1.0)  # sure pixels that the prior weighs as much as, for the linear parts and the shift
+# Sure pixels that the prior weighs as much as, for the linear parts and the shift: so few that a lamp in a white
+# ceiling still tells how the camera moves.
+_HOLD = (0.1, 0.1, 0.01)
 _OUTLIER_PX = 0.25  # departure at which a pixel's say in the model is halved
 _REACH_PX = 12.0  # over which sure pixels speak for doubtful ones
 _WHISPER = 0.02  # of weight for the model alone where no sure pixel is in reach

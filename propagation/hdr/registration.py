@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from propagation.errors import HintError
-from propagation.hdr.carrying import CLIPPED, CRUSHED
+from propagation.hdr.carrying import CRUSHED, clipped_pixels
 from propagation.hdr.keys import HdrKey
 from propagation.hdr.motion import grey8
 from propagation.hdr.response import Pair, Response, to_256
@@ -107,7 +107,8 @@ def register(
     own = response.log_light(codes) - np.float32(exposure)
     with np.errstate(divide="ignore"):
         apart = np.abs(own - np.log10(pair.light))
-    sound = (codes > CRUSHED) & (codes < CLIPPED) & np.isfinite(apart) & np.asarray(pair.trusted)[..., None]
+    open_ = (codes > CRUSHED) & (codes < np.array(response.clipped_from))
+    sound = open_ & np.isfinite(apart) & np.asarray(pair.trusted)[..., None]
     residual = float(np.median(apart[sound]) / np.log10(2)) if sound.any() else 0.0
     brightest = float(np.quantile(key.light.max(axis=-1), 0.999))
     headroom = (np.log10(max(brightest, 1e-30)) - (float(response.white.max()) - exposure)) / np.log10(2)
@@ -115,7 +116,7 @@ def register(
         key.index,
         shift,
         alike,
-        float((codes >= CLIPPED).any(axis=-1).mean()),
+        float(clipped_pixels(codes, response).mean()),
         float((codes <= CRUSHED).all(axis=-1).mean()),
         float(headroom),
         residual,

@@ -21,10 +21,15 @@ from propagation.color.srgb import srgb_to_linear
 from propagation.errors import HintError
 
 Floats = NDArray[np.float32]
+# Code values and log10 light of some pixels of one channel.
+Samples = tuple[NDArray[Any], NDArray[np.float64]]
 
 LEVELS = 256
-# Code values of 0..255 between which the estimate is made: below, quantisation and crushed blacks rule, above clipping.
-DARKEST, BRIGHTEST = 4, 247
+# The estimate is made from this code value of 0..255, below which quantisation and crushed blacks rule, to so many
+# below where clipping begins.
+DARKEST, BELOW_WHITE = 4, 3
+# From here up a code value is clipped in any case; a graded clip may end earlier.
+CLIPPED = 250
 # Light below this share of white is not told from black; it also keeps logarithms finite.
 FLOOR = 1e-4
 
@@ -33,21 +38,30 @@ _FEWEST = 200  # usable pixels of a channel below which nothing is estimated
 _CURVATURE = 3e-4  # second difference of the curve, in log10 a code value squared, that cameras commonly have,
 _TOE_CURVATURE = 0.3  # and what its toe adds, over the code value squared
 _LEAST_SLOPE = 1e-4  # log10 light a code value: curves rise
+# Where white begins: bins of code values, from the top, whose light is spread (between its quartiles, log10) so much
+# more than in the mid-tones that it cannot follow from the code value.
+_SPREAD, _SPREAD_RATIO = 0.08, 5.0
+_BIN = 60  # pixels that a bin needs to have a say in that
 _MIDDLE = 40  # code value from which the curve is known well enough to weigh exposures
 _ROUNDS = 4  # of curve and exposures in turn
 
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """`curve`: (256, 3) float64, log10 light, in the key's unit and at exposure 1, of code values 0..255 (deeper codes
+    """What is known of a camera.
+
+    `curve`: (256, 3) float64, log10 light, in the key's unit and at exposure 1, of code values 0..255 (deeper codes
     lie between); rising. `exposures`: of the pictures it was estimated from, the first one 1. `residual_stops`: median
     absolute departure of their pixels from it. `usable`: the share of pixels that were neither clipped nor crushed.
+    `clipped_from`: the code value, 0..255, from which each channel is clipped: 250, or less in a clip whose grade has
+    put white lower.
     """
 
     curve: NDArray[np.float64]
     exposures: tuple[float, ...]
     residual_stops: float
     usable: float
+    clipped_from: tuple[int, int, int] = (CLIPPED,) * 3
 
     def log_light(self, code_values: NDArray[Any]) -> Floats:
         """log10 light at exposure 1 of (..., 3) code values, uint8 or uint16, at the precision of their own depth."""
@@ -65,7 +79,8 @@ class Response:
     @property
     def white(self) -> NDArray[np.float64]:
         """(3,) log10 light at which the channels clip."""
-        return np.asarray(self.curve[-1])
+        ends = [LEVELS - 1 if code >= CLIPPED else code for code in self.clipped_from]
+        return np.array([self.curve[end, channel] for channel, end in enumerate(ends)])
 
     @property
     def balance_stops(self) -> tuple[float, float]:
@@ -94,6 +109,8 @@ class Pair:
 def estimate_response(pairs: Sequence[Pair]) -> Response:
     """The curve that explains all pairs, each at its own exposure. Raises HintError with too few usable pixels."""
     samples = [_samples(pair) for pair in pairs]
+    white = tuple(min(_white_code(each[channel]) for each in samples) for channel in range(3))
+    samples = [[_below(s, white[c] - BELOW_WHITE) for c, s in enumerate(each)] for each in samples]
     for channel in range(3):
         if sum(len(each[channel][0]) for each in samples) < _FEWEST:
             raise HintError(
@@ -111,7 +128,14 @@ def estimate_response(pairs: Sequence[Pair]) -> Response:
     residuals = [np.abs(curve[code, c] - x - logs[k]) for k, s in enumerate(samples) for c, (code, x) in enumerate(s)]
     usable = sum(len(code) for s in samples for code, _ in s) / sum(3 * _count(pair) for pair in pairs)
     spread = float(np.median(np.concatenate(residuals)) / np.log10(2))
-    return Response(curve, tuple(10.0**logs), spread, usable)
+    return Response(curve, tuple(10.0**logs), spread, usable, (white[0], white[1], white[2]))
+
+
+def thinned(pair: Pair) -> Pair:
+    """The pixels of a pair that an estimate looks at, without the rest."""
+    step = _step(pair)
+    trusted = None if pair.trusted is None else pair.trusted[::step, ::step].copy()
+    return Pair(pair.code_values[::step, ::step].copy(), pair.light[::step, ::step].copy(), trusted)
 
 
 def to_256(code_values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -131,7 +155,7 @@ def _count(pair: Pair) -> int:
     return int(pair.code_values[::step, ::step, 0].size)
 
 
-def _samples(pair: Pair) -> list[tuple[NDArray[Any], NDArray[np.float64]]]:
+def _samples(pair: Pair) -> list[Samples]:
     """Per channel the code values and log10 light of usable pixels."""
     step = _step(pair)
     codes = to_256(pair.code_values[::step, ::step, :3])
@@ -140,12 +164,39 @@ def _samples(pair: Pair) -> list[tuple[NDArray[Any], NDArray[np.float64]]]:
     out = []
     for channel in range(3):
         code, x = codes[..., channel], light[..., channel]
-        used = trusted & (code >= DARKEST) & (code <= BRIGHTEST) & (x > 0)
+        used = trusted & (code >= DARKEST) & (x > 0)
         out.append((code[used].astype(np.int64), np.log10(x[used])))
     return out
 
 
-def _log_exposure(samples: list[tuple[NDArray[Any], NDArray[np.float64]]], curve: NDArray[np.float64]) -> float:
+def _white_code(samples: Samples) -> int:
+    """The code value from which a channel of one picture is clipped."""
+    code, light = samples
+    order = np.lexsort((light, code))
+    code, light = code[order], light[order]
+    edges = np.searchsorted(code, np.arange(LEVELS + 1))
+    counts = np.diff(edges)
+    wide = np.zeros(LEVELS)
+    for level in np.flatnonzero(counts >= _BIN):
+        inside = light[edges[level] : edges[level + 1]]
+        wide[level] = inside[3 * len(inside) // 4] - inside[len(inside) // 4]
+    usual = wide[_MIDDLE:CLIPPED][counts[_MIDDLE:CLIPPED] >= _BIN]
+    limit = max(_SPREAD, _SPREAD_RATIO * float(np.median(usual))) if usual.size else np.inf
+    found = CLIPPED
+    for level in np.flatnonzero(counts >= _BIN)[::-1]:
+        if level < CLIPPED:
+            if wide[level] <= limit:
+                break
+            found = int(level)
+    return found
+
+
+def _below(samples: Samples, last: int) -> Samples:
+    kept = samples[0] <= last
+    return samples[0][kept], samples[1][kept]
+
+
+def _log_exposure(samples: list[Samples], curve: NDArray[np.float64]) -> float:
     """log10 exposure of a picture under `curve`, from its mid-tones where it has any."""
     apart = [curve[code, c] - x for c, (code, x) in enumerate(samples)]
     middle = [each[code >= _MIDDLE] for each, (code, _) in zip(apart, samples, strict=True)]
@@ -154,12 +205,12 @@ def _log_exposure(samples: list[tuple[NDArray[Any], NDArray[np.float64]]], curve
 
 
 def _curves(
-    samples: list[list[tuple[NDArray[Any], NDArray[np.float64]]]], logs: NDArray[np.float64]
+    samples: list[list[Samples]], logs: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     return np.column_stack([_curve([each[c] for each in samples], logs) for c in range(3)])
 
 
-def _curve(samples: list[tuple[NDArray[Any], NDArray[np.float64]]], logs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _curve(samples: list[Samples], logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """(256,) one channel's curve: Whittaker smoothing of the bins' departure from sRGB, then made to rise."""
     code = np.concatenate([code for code, _ in samples])
     light = np.concatenate([x + logs[k] for k, (_, x) in enumerate(samples)])

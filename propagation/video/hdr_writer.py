@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from propagation.atomic import StagedFiles, atomic_write
 from propagation.errors import OutputError
-from propagation.video.exr import Compression, PixelType, fits_half, write_exr
+from propagation.video.exr import Compression, PixelType, write_exr
 from propagation.video.hdr_images import HDR_SUFFIXES, Encoding, HdrImage, encode_hdr
 from propagation.video.picture_writer import check_targets
 from propagation.video.sequence import is_pattern, numbered
@@ -22,8 +22,8 @@ DEFAULT_HDR_PATTERN = "%05d.exr"
 
 @dataclass(frozen=True)
 class HdrFormat:
-    """How pictures are written. `pixel_type` "auto" takes float where the keys need it, else half; `encoding` is that
-    of PNG files, None for PQ."""
+    """How pictures are written. `pixel_type` "auto" is half, unless whoever writes knows that it has to be float;
+    `encoding` is that of PNG files, None for PQ."""
 
     pixel_type: Literal["auto", "half", "float"] = "auto"
     compression: Compression = "zip"
@@ -101,11 +101,6 @@ class HdrWriter:
                 self._files.publish()
         finally:
             self._files.__exit__(kind, value, trace)
-
-
-def pixel_type_for(keys: list[NDArray[np.float32]]) -> PixelType:
-    """The type that keeps the pictures `keys` exactly: half where it can."""
-    return "half" if all(fits_half(key) for key in keys) else "float"
 
 
 def _write_exr(path: Path, image: NDArray[np.float32], like: HdrImage, form: HdrFormat) -> PixelType:

@@ -272,3 +272,16 @@ def test_info_of_hdr_pictures(run_cli: Run, key: Path, light: list[np.ndarray], 
     assert "hdr sequence" in text
     assert "brightest" in text
     assert run_cli("info", tmp_path / "gone.exr").code == 3
+
+
+def test_more_keys_than_are_kept_in_memory(run_cli: Run, ldr: Path, light: list[np.ndarray], tmp_path: Path) -> None:
+    keys: list[str] = []
+    for n in (4, 0, 3, 1):  # in no order
+        write_exr(tmp_path / f"key{n}.exr", light[n])
+        keys += ["--key", f"{n}={tmp_path / f'key{n}.exr'}"]
+    ran = run_cli("propagate", ldr, "--property", "hdr", *keys, "-o", tmp_path / "out", "--size", "64")
+    assert ran.code == 0, ran.err
+    for n in (0, 1, 3, 4):
+        np.testing.assert_array_equal(read_exr(tmp_path / "out" / f"{n:05d}.exr").image, light[n])
+    clipped = (moving(FRAMES)[0][2] >= 250).all(axis=-1)
+    assert log_error(read_exr(tmp_path / "out" / "00002.exr").image, light[2], clipped) < CARRIED

@@ -13,11 +13,12 @@ import pytest
 from PySide6.QtCore import QSettings
 
 from app.progress import CancelToken, Progress
+from app.project.commands import AddStroke
 from app.project.raster import Rect
 from app.ui.main import make_window
 from app.ui.runner import JobRunner, Preview, PreviewRequest
 from app.ui.window import MainWindow
-from tests.app.ui.conftest import FRAMES, Mouse
+from tests.app.ui.conftest import FRAMES, Mouse, color_of
 from tests.app.ui.fakes import FakeStages
 
 
@@ -193,3 +194,30 @@ def test_propagating_while_the_networks_load_waits_for_them_and_loads_them_once(
         window.session.undo.history.mark_saved()
         window.close()
         window.deleteLater()
+
+
+def test_a_fill_is_not_lost_by_going_to_another_frame(
+    opened: MainWindow, mouse: Mouse, stages: FakeStages, qtbot
+) -> None:
+    stages.densifier.slow_s = 0.3
+    mouse.stroke((10, 10), (20, 20), (30, 20))
+    opened.playback.go(5)
+    qtbot.waitUntil(lambda: opened.canvas.can_paint)
+    stages.densifier.slow_s = 0.0
+    qtbot.waitUntil(lambda: not opened.painting.is_filling)
+    assert opened.status_line.busy_words.text() == ""
+    assert opened.results.get(0) is not None
+
+
+def test_a_fill_of_a_project_that_was_left_never_appears_in_the_next(
+    opened: MainWindow, mouse: Mouse, stages: FakeStages, clip_path: Path, qtbot
+) -> None:
+    stages.densifier.slow_s = 0.5
+    mouse.stroke((10, 10), (20, 20))
+    opened.session.undo.history.mark_saved()
+    assert opened.files.open(clip_path)
+    stages.densifier.slow_s = 0.0
+    qtbot.waitUntil(lambda: opened.canvas.can_paint)
+    opened.session.do(AddStroke(0, "paint", (9, 9, 200), 3.0, 1.0, ((50.0, 50.0, 1.0),)))
+    qtbot.waitUntil(lambda: opened.results.is_fresh(opened.session.project, 0))
+    assert color_of(opened, 15, 15)[0] <= color_of(opened, 15, 15)[2] + 2

@@ -51,7 +51,8 @@ def test_well_exposed_pixels_are_the_source_alone(walked) -> None:  # type: igno
     nonsense = np.full_like(each.log_light, 7.0)
     merged = merge(pictures[each.index], response, each.log_exposure, nonsense)
     own = response.log_light(pictures[each.index]) - np.float32(each.log_exposure)
-    untouched = source_share(pictures[each.index]) == 1
+    table = source_share(256, response)
+    untouched = np.stack([table[pictures[each.index][..., c], c] for c in range(3)], axis=-1) == 1
     assert untouched.mean() > 0.5
     np.testing.assert_array_equal(merged[untouched], own[untouched])
 
@@ -191,3 +192,13 @@ def test_detail_of_the_key_survives_a_smaller_work_size() -> None:
     plain = cv2.resize(carried.log_light, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_LINEAR)
     errors = [np.sqrt(np.mean((x - log_of(full[1])) ** 2)) for x in (found, plain)]
     assert errors[0] < 0.6 * errors[1]
+
+
+def test_highlights_under_a_graded_white_are_carried_too() -> None:
+    pictures, light, _ = moving(frames=2, drift=1.0)
+    graded = [np.minimum(picture, 230) for picture in pictures]
+    response = estimate_response([Pair(graded[0], light[0])])
+    (carried,) = MotionCarrier().walk(graded.__getitem__, [1], 0, KeyLight(log_of(light[0]), response))
+    merged = merge(graded[1], response, carried.log_exposure, carried.log_light)
+    clipped = (graded[1] == 230).all(axis=-1)
+    assert np.sqrt(np.mean((merged - log_of(light[1]))[clipped] ** 2)) < 0.05

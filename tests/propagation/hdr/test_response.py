@@ -73,6 +73,19 @@ def test_outliers_do_not_bend_it() -> None:
     assert np.median(np.abs(response.curve[40:240, 1] - true_curve(CAMERA_CURVES["sRGB"])[40:240])) < 2 * ONE_PERCENT
 
 
+def test_a_white_that_a_grade_has_put_lower_is_found() -> None:
+    light = scene()
+    whites = (236, 228, 214)
+    graded = np.stack([np.minimum(camera(light)[..., c], white) for c, white in enumerate(whites)], axis=-1)
+    response = estimate_response([Pair(graded, light)])
+    np.testing.assert_allclose(response.clipped_from, whites, atol=1)
+    wanted = true_curve(CAMERA_CURVES["sRGB"])
+    np.testing.assert_allclose(response.white, [wanted[white] for white in whites], atol=0.02)
+    assert estimate_response([Pair(camera(light), light)]).clipped_from == (250, 250, 250)
+    dim = light * np.float32(0.05)  # nothing clips: no white is found where none is
+    assert estimate_response([Pair(camera(dim), dim)]).clipped_from == (250, 250, 250)
+
+
 def test_contrast_tells_light_from_signal() -> None:
     light = scene()
     codes = camera(light)

@@ -15,7 +15,7 @@ from propagation.color.primaries import BT709, BT2020
 from propagation.errors import MediaError, OutputError, OutputExistsError
 from propagation.video.cicp import Cicp, read_cicp, with_cicp
 from propagation.video.hdr_images import HdrImage, read_hdr
-from propagation.video.hdr_writer import HdrFormat, HdrWriter, hdr_pattern, pixel_type_for, write_hdr
+from propagation.video.hdr_writer import HdrFormat, HdrWriter, hdr_pattern, write_hdr
 from tests.propagation.video.test_exr import light
 
 
@@ -149,7 +149,5 @@ def test_names_and_types_of_output(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.exr", "%05d.jpg"):
         with pytest.raises(OutputError):
             hdr_pattern(tmp_path / name)
-    assert pixel_type_for([positive()]) == "half"
-    assert pixel_type_for([positive(), positive() * np.float32(1.0001)]) == "float"
     with pytest.raises(OutputError, match="scene-linear"):
         write_hdr(tmp_path / "a.tif", positive(), HdrImage(positive()), HdrFormat(encoding="pq"))

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kernels.cpu import empty_like
 from kernels.scan import DIRECTIONS, Direction, Layout, line_scan, scan4
 from kernels.threads import get_threads, run_parts
 
@@ -230,7 +231,7 @@ def _streams(x: Tensor, gates: Tensor) -> dict[str, Callable[[], object]]:
 
     def stream(kernel: Callable[..., None], inputs: int, *like: Tensor) -> Callable[[], object]:
         def call() -> None:
-            outs = [part for tensor in like for part in flat(torch.empty_like(tensor))]
+            outs = [part for tensor in like for part in flat(empty_like(tensor))]
             run_parts(kernel, (*reads[:inputs], *outs), x.numel() // TILE, x.numel())
 
         return call

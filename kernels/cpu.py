@@ -14,6 +14,12 @@ from kernels.threads import get_threads, run_all, run_parts
 
 # numpy has no bfloat16 and numba no float16 arithmetic: 16-bit types travel as bits (see `kernels.vector`).
 _BITS = {torch.float16: torch.int16, torch.bfloat16: torch.uint16}
+_NUMPY: dict[torch.dtype, Any] = {
+    torch.float64: np.float64,
+    torch.float32: np.float32,
+    torch.int16: np.int16,
+    torch.uint16: np.uint16,
+}
 
 # Fresh pages cost a third of a merged scan at interactive sizes, so one workspace a dtype is kept.
 _SPARE_BYTES = 64 * 2**20
@@ -34,6 +40,17 @@ def _flat(tensor: Tensor) -> Any:
     """The elements of a contiguous tensor as a flat numpy array, sharing memory."""
     tensor = tensor.detach()
     return tensor.view(_BITS.get(tensor.dtype, tensor.dtype)).numpy().reshape(-1)
+
+
+def empty_like(tensor: Tensor) -> Tensor:
+    """As `torch.empty_like`, from numpy's allocator.
+
+    It asks Linux for huge pages where an array is large. The first touch of 200 MB of small pages takes as long as the
+    scan that fills them.
+    """
+    bits = _BITS.get(tensor.dtype, tensor.dtype)
+    array = np.empty(tuple(tensor.shape), _NUMPY[bits])
+    return torch.from_numpy(array).view(tensor.dtype)
 
 
 def _shape(x: Tensor, gates: Tensor) -> tuple[Any, ...]:
@@ -58,7 +75,7 @@ def _shares(units: int, channels: int, directions: int) -> list[tuple[int, int, 
 def forward(x: Tensor, gates: Sequence[Tensor], ways: Sequence[tuple[bool, bool]], norm: str,
             scanned: bool) -> list[Tensor]:
     """h (B, C, H, W) of every way (horizontal, reverse) with its gates; x and gates contiguous."""
-    hs = [torch.empty_like(x) for _ in gates]
+    hs = [empty_like(x) for _ in gates]
     _scan_into(hs, x, gates, ways, norm, scanned)
     return hs
 
@@ -103,7 +120,7 @@ def backward(tops: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], hs: Seq
 
     gxs, ggs, calls = [], [], []
     for top, g, h, (horizontal, reverse) in zip(tops, gates, hs, ways, strict=True):
-        gx, gg = torch.empty_like(x), torch.empty_like(g)
+        gx, gg = empty_like(x), empty_like(g)
         arguments = (_flat(top), _flat(x), _flat(g), _flat(h), _flat(gx), _flat(gg), *_shape(x, g), reverse,
                      cpu_lines.LEAST[norm])
         for part in _parts(g.shape[0] * g.shape[1]):
@@ -124,7 +141,7 @@ def adjoint(tops: Sequence[Tensor], gates: Sequence[Tensor], ways: Sequence[tupl
 
     outs, calls = [], []
     for top, g, (horizontal, reverse) in zip(tops, gates, ways, strict=True):
-        out = torch.empty_like(top)
+        out = empty_like(top)
         shape = _shape(top, g)
         arguments = (_flat(top), _flat(g), _flat(out), *shape, reverse, cpu_lines.LEAST[norm])
         for share in _shares(g.shape[0] * g.shape[1], shape[1], len(gates)):
@@ -141,7 +158,7 @@ def merge(hs: Sequence[Tensor], weights: Tensor) -> Tensor:
     """Sum over the four scans of weight times h; weights (B, S, 4, H, W), channel c reads set c // (C / S)."""
     from kernels import cpu_merge
 
-    out = torch.empty_like(hs[0])
+    out = empty_like(hs[0])
     arguments = (*map(_flat, hs), _flat(weights), _flat(out), *_merge_shape(out, weights))
     run_parts(cpu_merge.merge, arguments, weights.shape[0] * weights.shape[1] * out.shape[2], out.numel())
     return out
@@ -151,7 +168,7 @@ def split(top: Tensor, hs: Sequence[Tensor], weights: Tensor) -> tuple[list[Tens
     """Gradients of `merge` to the four scans and to the weights."""
     from kernels import cpu_merge
 
-    tops, gw = [torch.empty_like(h) for h in hs], torch.empty_like(weights)
+    tops, gw = [empty_like(h) for h in hs], empty_like(weights)
     arguments = (_flat(top), *map(_flat, hs), _flat(weights), *map(_flat, tops), _flat(gw), *_merge_shape(top, weights))
     run_parts(cpu_merge.split, arguments, weights.shape[0] * weights.shape[1] * top.shape[2], top.numel())
     return tops, gw

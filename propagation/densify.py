@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from propagation.errors import HintError
+from propagation.precision import channels_last, fast_convolutions
 from propagation.spn import Description, SpatialPropagationNetwork
 from propagation.weights import expected_tensors, load_weights, weights_path
 
@@ -60,7 +61,7 @@ class Densifier:
     """Fills frames from hints. `prepare` and `fill` may be called from several threads at once."""
 
     def __init__(self, model: SpatialPropagationNetwork, device: str = "cpu") -> None:
-        self.model = model.to(device).eval()
+        self.model = channels_last(model.to(device).eval())
         self.device = device
 
     @classmethod
@@ -78,11 +79,14 @@ class Densifier:
             raise HintError(f"a lightness picture is (H, W), not {lightness.shape}")
         if not np.isfinite(lightness).all():
             raise HintError("the lightness picture holds NaN or infinite values")
-        with torch.inference_mode():
+        with torch.inference_mode(), fast_convolutions(self.device):
             return PreparedFrame(lightness.shape, self.model.describe(self._tensor(lightness[..., None])))
 
     def fill(self, prepared: PreparedFrame, hints: Hints) -> Dense:
         """The dense property. Where strength is 1 the hint's own value comes through exactly.
+
+        Two channels are a color (a*, b*) and get all that the network learned. Any other number of channels, of any
+        range, is carried by the scans alone: a mask, three channels of log radiance.
 
         Raises HintError when the hints are of another size than the frame, hold NaN, or are empty.
         """
@@ -95,14 +99,17 @@ class Densifier:
             raise HintError("the hints hold NaN or infinite values")
         if not (strength > 0).any():
             raise HintError("nothing is painted", advice="Give at least one pixel a strength above zero")
-        with torch.inference_mode():
-            out = self.model.fill(prepared.description, self._tensor(values), self._tensor(strength[..., None]))
-        dense, reach, error = (out[k][0].permute(1, 2, 0).cpu().numpy() for k in ("values", "reach", "error"))
-        hinted = strength[..., None].clip(0, 1)
-        dense = np.where(hinted >= 1, values, dense).astype(np.float32)
-        reach = np.clip(1 + reach[..., 0] / _REACH_DECADES, 0, 1).astype(np.float32)
-        error = (error[..., 0] * (1 - hinted[..., 0])).astype(np.float32)
-        return Dense(dense, reach, confidence_of(error), error)
+        learned = values.shape[2] == self.model.config.channels
+        fill = self.model.fill if learned else self.model.scan_alone
+        known, wanted = self._tensor(strength[..., None]).clamp(0, 1), self._tensor(values)
+        with torch.inference_mode(), fast_convolutions(self.device):
+            out = fill(prepared.description, wanted, known)
+            dense = torch.where(known >= 1, wanted, out["values"])
+            reach = (1 + out["reach"] / _REACH_DECADES).clamp(0, 1)
+            error = out["error"] * (1 - known)
+        maps = (x[0].permute(1, 2, 0).contiguous().cpu().numpy() for x in (dense, reach, error))
+        dense_map, reach_map, error_map = maps
+        return Dense(dense_map, reach_map[..., 0], confidence_of(error_map[..., 0]), error_map[..., 0])
 
     def _tensor(self, image: Floats) -> torch.Tensor:
         """(H, W, C) numpy to (1, C, H, W) on the device."""

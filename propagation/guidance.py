@@ -8,6 +8,7 @@ directions runs on transposed features, so that no gate map is ever transposed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,10 @@ from torch import Tensor, nn
 
 # Four halvings: sizes are padded to a multiple of this and cropped again.
 STRIDE = 16
+
+# Upper bound of a pixel's three weights together. Closer to one, the input's share 1 - sum would drown in rounding, and
+# quotients of two scans with it.
+_MOST_CARRIED = 0.999
 
 Gates = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -47,9 +52,23 @@ def enlarge(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def halve(x: Tensor) -> Tensor:
+    """Means of 2x2 pixels, H and W even: `avg_pool2d` three times as fast."""
+    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
+
+
+class Features(NamedTuple):
+    """What the guidance network finds, at four sizes: (B, full, H, W), (B, w0, H/2, W/2), (B, w1, H/4, W/4) and, from
+    the bottom of the U, (B, w3, H/16, W/16)."""
+
+    full: Tensor
+    half: Tensor
+    quarter: Tensor
+    sixteenth: Tensor
+
+
 class Guidance(nn.Module):
-    """(B, inputs, H, W), H and W multiples of `STRIDE`, to features at full (B, full, H, W) and half (B, w0, H/2,
-    W/2) size."""
+    """(B, inputs, H, W), H and W multiples of `STRIDE`, to `Features`."""
 
     def __init__(self, config: GuidanceConfig) -> None:
         super().__init__()
@@ -69,15 +88,17 @@ class Guidance(nn.Module):
         self.top = conv(w0, config.full, 1)
         self.join = conv(config.full, config.full)
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, picture: Tensor) -> Features:
         x, skips = picture, []
         for down, encode in zip(self.down, self.encode, strict=True):
             x = encode(F.relu(down(x)))
             skips.append(x)
+        decoded = []
         for up, decode, skip in zip(self.up, self.decode, reversed(skips[:-1]), strict=True):
             x = decode(enlarge(up(x)) + skip)
-        full = F.relu(self.stem(picture) + enlarge(self.top(x)))  # B, full, H, W
-        return F.relu(full + self.join(full)), x
+            decoded.append(x)
+        full = F.relu(self.stem(picture) + enlarge(self.top(x)))
+        return Features(F.relu(full + self.join(full)), x, decoded[1], skips[-1])
 
 
 class GateHead(nn.Module):
@@ -109,14 +130,16 @@ class GateHead(nn.Module):
         size = self.sets * 4
         left, right = self.horizontal(features.transpose(-1, -2)).float().split(size, 1)
         top, bottom, merges = self.vertical(features).float().split((size, size, self.merges * 4), 1)
-        gates = [
-            logits.reshape(b, self.sets, 4, *logits.shape[2:]).softmax(2).split((3, 1), 2)[0].contiguous()
-            for logits in (left, right, top, bottom)
-        ]
+        gates = [self._weights(logits) for logits in (left, right, top, bottom)]
         return (gates[0], gates[1], gates[2], gates[3]), merges.reshape(b, self.merges, 4, h, w).softmax(2)
 
+    def _weights(self, logits: Tensor) -> Tensor:
+        """(B, 4 sets, ..) to the weights of the three neighbours, (B, sets, 3, ..)."""
+        shares = logits.unflatten(1, (self.sets, 4)).softmax(2)
+        return (_MOST_CARRIED * shares.split((3, 1), 2)[0]).contiguous()
 
-def pad_to_stride(x: Tensor) -> Tensor:
-    """Replicates the last row and column until H and W are multiples of `STRIDE`."""
+
+def pad_to_stride(x: Tensor, stride: int = STRIDE) -> Tensor:
+    """Replicates the last row and column until H and W are multiples of `stride`."""
     h, w = x.shape[-2:]
-    return F.pad(x, (0, -w % STRIDE, 0, -h % STRIDE), mode="replicate") if h % STRIDE or w % STRIDE else x
+    return F.pad(x, (0, -w % stride, 0, -h % stride), mode="replicate") if h % stride or w % stride else x

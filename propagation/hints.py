@@ -6,6 +6,7 @@ the order in which random numbers are drawn is part of their contract.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import cv2
@@ -29,12 +30,23 @@ class SparseColor(NamedTuple):
     ab: NDArray[np.float32]
 
 
-def superpixel_hints(lab: NDArray[np.float32], count: int, rng: np.random.Generator) -> SparseColor:
-    """One random pixel of each SLIC superpixel of L*, showing its own color (the set-up of the SPN papers).
+# L* (H, W) in 0..100 and how many segments are wanted, to (H, W) labels 0..n - 1 with n near that number.
+Superpixels = Callable[[NDArray[np.float32], int], NDArray[np.int64]]
 
-    `lab`: (H, W, 3) float32 CIE Lab, L* in 0..100. `count`: superpixels asked of SLIC, which returns somewhat fewer.
+
+def slic_superpixels(lightness: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """SLIC of scikit-image (Achanta et al. 2012) on L*."""
+    return _slic(lightness / 100.0, count, channel_axis=None)
+
+
+def superpixel_hints(
+    lab: NDArray[np.float32], count: int, rng: np.random.Generator, superpixels: Superpixels = slic_superpixels
+) -> SparseColor:
+    """One random pixel of each superpixel of L*, showing its own color (the set-up of the SPN papers).
+
+    `lab`: (H, W, 3) float32 CIE Lab, L* in 0..100. `count`: superpixels asked for; SLIC returns somewhat fewer.
     """
-    labels = _slic(lab[..., 0] / 100.0, count, channel_axis=None)
+    labels = superpixels(lab[..., 0], count)
     by_label = np.argsort(labels, axis=None, kind="stable")
     sizes = np.bincount(labels.ravel())
     members = np.split(by_label, np.cumsum(sizes)[:-1])
@@ -76,6 +88,14 @@ def stroke_hints(lab: NDArray[np.float32], count: int, rng: np.random.Generator)
             hints.mask[stroke] = True
             hints.ab[stroke] = lab[stroke, 1:].mean(0)
     return hints
+
+
+# Every generator by name: CIE Lab (H, W, 3), how many, and the random numbers' source, to hints.
+GENERATORS: Mapping[str, Callable[[NDArray[np.float32], int, np.random.Generator], SparseColor]] = {
+    "superpixels": superpixel_hints,
+    "patches": patch_hints,
+    "strokes": stroke_hints,
+}
 
 
 def _slic(image: NDArray[np.float32], count: int, channel_axis: int | None) -> NDArray[np.int64]:

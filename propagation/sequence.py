@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from propagation.alignment import MotionEstimator, Tracker, luma8
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError, NoSpaceError
+from propagation.precision import channels_last, fast_convolutions
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.weights import expected_tensors, load_weights, weights_path
 
@@ -44,7 +45,7 @@ class Carrier:
     """
 
     def __init__(self, model: TemporalPropagationNetwork, device: str = "cpu", *, aligned: bool = True) -> None:
-        self.model = model.to(device).eval()
+        self.model = channels_last(model.to(device).eval())
         self.device, self.aligned = device, aligned
         self._motion = MotionEstimator()
 
@@ -89,11 +90,11 @@ class Carrier:
     def _estimate(self, code: Codes, came: Codes) -> tuple[Floats | None, Floats | None]:
         if not self.aligned:
             return None, None
-        return self._motion.flow(code, came), self._motion.flow(came, code)
+        return self._motion.flow(code, came), self._motion.flow(came, code, fine=False)
 
     def _infer(self, light: Floats, clues: Floats) -> tuple[Floats, Floats]:
         """The network's values (h, w, C) and expected error (h, w) for a frame."""
-        with torch.inference_mode():
+        with torch.inference_mode(), fast_convolutions(self.device):
             maps = (torch.from_numpy(np.ascontiguousarray(m))[None].to(self.device) for m in (light[None], clues))
             out = self.model(*maps)
         values, error = (out[k][0].permute(1, 2, 0).cpu().numpy() for k in ("values", "error"))

@@ -1,14 +1,17 @@
-"""The spatial propagation network for colour: sparse hints and a luminance picture to a dense property.
+"""The spatial propagation network for color: sparse hints and a luminance picture to a dense property.
 
 Everything that depends on the picture alone (`describe`) is computed once; `fill` costs scans and a small network at
-half resolution, so that it can follow a brush.
+a quarter of the resolution, so that it can follow a brush.
 
-    hints ── normalised scans, two passes, two gate sets ── correction at half resolution ── normalised scans ── dense
-                       (gates from the guidance network)      (sees what the scans found)      (full resolution)
+    hints ─┬─ normalised scans, two passes, two gate sets, half size ─┐
+           └─ lookup: places that look alike, 1/16 size ──────────────┴─ correction, quarter size ─ draft and trust
+    draft and trust, hints ── normalised scans, full size ── dense
 
 Scans follow Liu et al. 2017 (three-way, four directions). Two things differ from the published network: the property is
 carried together with its confidence and divided by it (normalised convolution, Knutsson and Westin 1993), which makes
 the result a weighted mean of the hints; and the four directions are merged by learned weights instead of a maximum.
+Scans go from neighbour to neighbour; the lookup takes color to where the picture looks the same, however far away (all
+pairs, as in An and Pellacini 2008, with learned likeness).
 """
 
 from __future__ import annotations
@@ -20,12 +23,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.scan import scan4
-from propagation.guidance import Block, GateHead, Gates, Guidance, GuidanceConfig, conv, enlarge, pad_to_stride
+from propagation.guidance import (
+    STRIDE,
+    Block,
+    GateHead,
+    Gates,
+    Guidance,
+    GuidanceConfig,
+    conv,
+    enlarge,
+    halve,
+    pad_to_stride,
+)
 
 # Confidences decay by a factor per pixel; 1e-25 keeps ratios exact over any distance that float32 can carry.
 TINY = 1e-25
-# Colours enter networks divided by this (a* and b* reach about +-110).
+# Colors enter networks divided by this (a* and b* reach about +-110).
 AB_SCALE = 50.0
+# What the correction may add to its opinions, in units of AB_SCALE.
+_LARGEST_CHANGE = 3.0
 
 
 @dataclass(frozen=True)
@@ -33,18 +49,22 @@ class SpnConfig:
     channels: int = 2  # of the property
     guidance: GuidanceConfig = GuidanceConfig(inputs=1)
     sets: int = 2  # gate sets of the first two passes: the correction sees two opinions
-    features: int = 16  # guidance features handed to the correction
-    correct: tuple[int, int, int] = (32, 48, 64)  # its channels at 1/2, 1/4, 1/8
+    heads: int = 2  # of the lookup
+    features: int = 32  # guidance features handed to the correction
+    correct: tuple[int, int, int] = (48, 64, 96)  # its channels at 1/4, 1/8, 1/16
 
 
 @dataclass(frozen=True)
 class Description:
     """What depends on the picture alone. Gate layout as `kernels.scan`; sizes are padded to `guidance.STRIDE`."""
 
-    spread: Gates  # B, sets, 3, ..
+    spread: Gates  # B, sets, 3, .. at half size
     settle: Gates  # B, 1, 3, ..
-    merges: tuple[Tensor, Tensor, Tensor]  # of the three passes: B, sets or 1, 4, H, W
-    features: Tensor  # B, features, H/2, W/2
+    merges: tuple[Tensor, Tensor, Tensor]  # of the three passes: B, sets, 4, H/2, W/2 twice, then B, 1, 4, H, W
+    edges: Tensor  # B, 1, H, W: what the picture adds to the logit of a draft's trust
+    likeness: Tensor  # B, heads, T, T: of each of T places (rows) to each other
+    places: tuple[int, int]  # rows and columns of the T places
+    features: Tensor  # B, features, H/4, W/4
 
 
 def normalised_scan(weighted: Tensor, gates: Gates, merges: Tensor) -> Tensor:
@@ -52,8 +72,41 @@ def normalised_scan(weighted: Tensor, gates: Gates, merges: Tensor) -> Tensor:
     return scan4(weighted, gates, merge="sum", weights=merges, norm="none", layout="scanned")
 
 
+class Lookup(nn.Module):
+    """Likeness of all places of a picture to each other: a cosine of learned features, less so with distance."""
+
+    # More places than this are pooled: the table grows with their square.
+    MOST_PLACES = 2048
+
+    def __init__(self, inputs: int, heads: int, size: int = 24) -> None:
+        super().__init__()
+        self.heads, self.size = heads, size
+        self.query, self.key = conv(inputs, heads * size, 1), conv(inputs, heads * size, 1)
+        self.sharpness = nn.Parameter(torch.full((heads, 1, 1), 8.0))
+        self.remoteness = nn.Parameter(torch.linspace(0.02, 0.3, heads).view(-1, 1, 1))  # per `STRIDE` pixels
+
+    def forward(self, features: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """features (B, C, h, w) -> likeness (B, heads, T, T) in 0..1 and the rows and columns of the T places."""
+        h, w = features.shape[-2:]
+        pool = 1
+        while -(-h // pool) * -(-w // pool) > self.MOST_PLACES:
+            pool += 1
+        if pool > 1:
+            features = F.avg_pool2d(features, pool, ceil_mode=True)
+        rows, columns = features.shape[-2:]
+        query, key = (
+            F.normalize(layer(features).float().flatten(2).unflatten(1, (self.heads, self.size)), dim=2)
+            for layer in (self.query, self.key)
+        )
+        ys, xs = torch.meshgrid(*(torch.arange(n, device=features.device) for n in (rows, columns)), indexing="ij")
+        places = torch.stack([ys.flatten(), xs.flatten()], 1).float() * pool
+        distance = torch.cdist(places, places)
+        cosine = query.transpose(2, 3) @ key
+        return (self.sharpness * (cosine - 1.0) - self.remoteness.abs() * distance).exp(), (rows, columns)
+
+
 class Correction(nn.Module):
-    """A small U-Net at half resolution that sees what the scans found and mends it."""
+    """A small U-Net that sees what the scans and the lookup found and mends it."""
 
     def __init__(self, inputs: int, outputs: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
@@ -69,12 +122,12 @@ class Correction(nn.Module):
             self.out.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        half = F.relu(self.enter(x))
-        quarter = F.relu(self.down[0](half))
-        eighth = self.bottom(F.relu(self.down[1](quarter)))
-        quarter = self.middle(quarter + enlarge(self.up[0](eighth)))
-        half = F.relu(self.leave(half + enlarge(self.up[1](quarter))))
-        out: Tensor = self.out(half)
+        top = F.relu(self.enter(x))
+        second = F.relu(self.down[0](top))
+        third = self.bottom(F.relu(self.down[1](second)))
+        second = self.middle(second + enlarge(self.up[0](third)))
+        top = F.relu(self.leave(top + enlarge(self.up[1](second))))
+        out: Tensor = self.out(top)
         return out
 
 
@@ -85,64 +138,130 @@ class SpatialPropagationNetwork(nn.Module):
     def __init__(self, config: SpnConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or SpnConfig()
-        sets, c = config.sets, config.channels
+        sets, heads, c, widths = config.sets, config.heads, config.channels, config.guidance.widths
         self.guidance = Guidance(config.guidance)
-        self.spread = GateHead(config.guidance.full, sets, 2 * sets)
+        self.spread = GateHead(widths[0], sets, 2 * sets)
         self.settle = GateHead(config.guidance.full, 1, 1)
-        self.features = conv(config.guidance.widths[0], config.features, 1)
-        self.correction = Correction(config.features + sets * (c + 1) + c + 1, c + 2, config.correct)
+        self.edges = conv(config.guidance.full, 1)
+        self.lookup = Lookup(widths[3], heads)
+        self.features = conv(widths[1], config.features, 1)
+        opinions = sets + heads
+        self.correction = Correction(config.features + (opinions + 1) * (c + 1), opinions + c + 2, config.correct)
+        with torch.no_grad():
+            self.edges.weight.mul_(0.1)
+            assert self.correction.out.bias is not None
+            self.correction.out.bias.zero_()
+            self.correction.out.bias[sets:opinions] = -2.0  # scans first, the lookup where it has shown its worth
 
     def describe(self, lightness: Tensor) -> Description:
-        """Guidance, gates and features of a picture."""
-        picture = pad_to_stride(lightness) / 50.0 - 1.0
-        full, half = self.guidance(picture)
-        spread, merges = self.spread(full)
-        settle, last = self.settle(full)
+        """Guidance, gates, likeness and features of a picture."""
+        found = self.guidance(pad_to_stride(lightness) / 50.0 - 1.0)
+        spread, merges = self.spread(found.half)
+        settle, last = self.settle(found.full)
         first, second = merges.split(self.config.sets, 1)
-        return Description(spread, settle, (first, second, last), self.features(half))
+        likeness, places = self.lookup(found.sixteenth)
+        edges = self.edges(found.full).float()
+        return Description(
+            spread, settle, (first, second, last), edges, likeness, places, self.features(found.quarter)
+        )
 
     def fill(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         """Carries the hints over the picture.
 
         Returns `values` (B, C, H, W); `reach` (B, 1, H, W): log10 of the confidence that arrived, 0 at a hint and
-        falling
-        with distance and across edges; `error` (B, 1, H, W): the expected absolute error in the property's units; and
-        `first` (B, sets, C, H, W): what the first passes found.
+        falling with distance and across edges; `error` (B, 1, H, W): the expected absolute error in the property's
+        units; `first` (B, sets, C, H/2, W/2) and `alike` (B, heads, C, H/4, W/4), padded: what the first passes and the
+        lookup found.
         """
         h, w = values.shape[-2:]
-        c, sets = self.config.channels, self.config.sets
+        c = self.config.channels
         values, strength = pad_to_stride(values / AB_SCALE), _pad_zero(strength)
         hints = torch.cat([values * strength, strength], 1).float()  # B, C + 1, H, W
-        carried = hints.repeat(1, sets, 1, 1)
-        for merges in picture.merges[:2]:
-            carried = normalised_scan(carried, picture.spread, merges)
-        weighted, amount = carried.unflatten(1, (sets, c + 1)).split((c, 1), 2)
-        amount = amount.clamp(min=TINY)
-        first = weighted / amount  # B, sets, C, H, W
-        log_amount = amount.log10()
-        clues = torch.cat([first.flatten(1, 2), log_amount.flatten(1, 2) / 8.0, hints], 1)
-        mended = self.correction(torch.cat([picture.features.to(clues.dtype), F.avg_pool2d(clues, 2)], 1)).float()
-        change, trust, error = enlarge(mended).split((c, 1, 1), 1)
-        trust = torch.sigmoid(trust) * (1.0 - strength) + strength
-        draft = first.mean(1) + change
+        half = halve(hints)
+        first, log_amount = self._scan(picture, half)
+        alike, log_alike = self._look_up(picture, hints)
+        marks = halve(half)
+        clues = [
+            halve(torch.cat([first.flatten(1, 2), log_amount / 8.0], 1)),
+            alike.flatten(1, 2),
+            log_alike / 8.0,
+            marks[:, :c] / (marks[:, c:] + 1e-3),
+            marks[:, c:].sqrt(),
+        ]
+        seen = torch.cat([picture.features, *(clue.to(picture.features.dtype) for clue in clues)], 1)
+        mended = enlarge(self.correction(seen).float())  # at half size
+        shares, change, doubts = mended.split((self.config.sets + self.config.heads, c, 2), 1)
+        opinions = torch.cat([first, enlarge(alike.flatten(1, 2)).unflatten(1, alike.shape[1:3])], 1)
+        # Bounded, because one wild step of training would otherwise be paid for by all that follow.
+        draft = (opinions * shares.softmax(1)[:, :, None]).sum(1) + change.clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
+        trust, error = doubts.split(1, 1)
+        draft, trust, error = enlarge(torch.cat([draft, trust, F.softplus(error)], 1)).split((c, 1, 1), 1)
         draft = draft + (values - draft) * strength
-        settled, weight = normalised_scan(
-            torch.cat([draft * trust, trust], 1), picture.settle, picture.merges[2]
-        ).split((c, 1), 1)
-        dense = settled / weight.clamp(min=TINY)
+        dense = self._settle(picture, draft, trust + picture.edges, strength)
         return {
             "values": dense[..., :h, :w] * AB_SCALE,
-            "reach": log_amount.mean(1)[..., :h, :w],
-            "error": F.softplus(error)[..., :h, :w] * AB_SCALE,
-            "first": first[..., :h, :w] * AB_SCALE,
+            "reach": self._reach(log_amount, strength)[..., :h, :w],
+            "error": error[..., :h, :w] * AB_SCALE,
+            "first": first * AB_SCALE,
+            "alike": alike * AB_SCALE,
+        }
+
+    def scan_alone(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
+        """As `fill` for a property (B, K, H, W) of any K and range that the correction was not trained on.
+
+        Every value is a mean of hints, weighted by what reaches it. There is no learned `error`: it is how far apart
+        the gate sets' results lie, as a mean absolute difference.
+        """
+        h, w = values.shape[-2:]
+        values, strength = pad_to_stride(values), _pad_zero(strength)
+        first, log_amount = self._scan(picture, halve(torch.cat([values * strength, strength], 1).float()))
+        draft = first.mean(1)
+        error = (first - draft[:, None]).abs().mean((1, 2))[:, None]
+        draft, error = enlarge(draft), enlarge(error)
+        draft = draft + (values - draft) * strength
+        dense = self._settle(picture, draft, picture.edges, strength)
+        return {
+            "values": dense[..., :h, :w],
+            "reach": self._reach(log_amount, strength)[..., :h, :w],
+            "error": error[..., :h, :w],
         }
 
     def forward(self, lightness: Tensor, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         return self.fill(self.describe(lightness), values, strength)
 
+    def _scan(self, picture: Description, hints: Tensor) -> tuple[Tensor, Tensor]:
+        """Two passes of every gate set: what arrives (B, sets, C, h, w), and log10 of how much (B, sets, h, w)."""
+        c, sets = hints.shape[1] - 1, self.config.sets
+        carried = hints.repeat(1, sets, 1, 1)
+        for merges in picture.merges[:2]:
+            carried = normalised_scan(carried, picture.spread, merges)
+        weighted, amount = carried.unflatten(1, (sets, c + 1)).split((c, 1), 2)
+        amount = amount.clamp(min=TINY)
+        return weighted / amount, amount[:, :, 0].log10()
+
+    def _settle(self, picture: Description, draft: Tensor, trust: Tensor, strength: Tensor) -> Tensor:
+        """The last pass, at full size: the draft (B, C, H, W) weighs by the logit of its trust, hints by their own."""
+        trust = torch.sigmoid(trust) * (1.0 - strength) + strength
+        weighted = torch.cat([draft * trust, trust], 1)
+        settled, weight = normalised_scan(weighted, picture.settle, picture.merges[2]).split((draft.shape[1], 1), 1)
+        return settled / weight.clamp(min=TINY)
+
+    def _reach(self, log_amount: Tensor, strength: Tensor) -> Tensor:
+        return enlarge(log_amount.mean(1, keepdim=True)) * (strength == 0)
+
+    def _look_up(self, picture: Description, hints: Tensor) -> tuple[Tensor, Tensor]:
+        """What is hinted at like places, at quarter size: (B, heads, C, h, w); log10 of how much (B, heads, h, w)."""
+        c = self.config.channels
+        size = (hints.shape[-2] // 4, hints.shape[-1] // 4)
+        tokens = F.adaptive_avg_pool2d(hints, picture.places).flatten(2).transpose(1, 2)  # B, T, C + 1
+        weighted, amount = (picture.likeness @ tokens[:, None]).split((c, 1), 3)  # B, heads, T, ..
+        amount = amount.clamp(min=TINY)
+        found = torch.cat([weighted / amount, amount.log10()], 3).transpose(2, 3).flatten(1, 2)
+        found = F.interpolate(found.unflatten(2, picture.places), size, mode="bilinear", align_corners=False)
+        alike, log_amount = found.unflatten(1, (self.config.heads, c + 1)).split((c, 1), 2)
+        return alike, log_amount[:, :, 0]
+
 
 def _pad_zero(x: Tensor) -> Tensor:
-    from propagation.guidance import STRIDE
-
     h, w = x.shape[-2:]
     return F.pad(x, (0, -w % STRIDE, 0, -h % STRIDE))

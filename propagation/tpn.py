@@ -1,15 +1,13 @@
-"""The temporal propagation network for colour: one step of carrying a property from a key frame along a clip.
+"""The temporal propagation network for color: one step of carrying a property from a key frame along a clip.
 
-The guidance network sees the new frame's lightness and the tracker's clues (`alignment.CLUES`): what the key frame
-and the
-previous frame say when moved here, and how far each can be trusted. It decides per pixel which to believe, or neither,
-and emits the gates of three-way linear scans (Liu et al. 2018) that carry what is believed into what is not:
+    clues ─ matching ─ belief: key, matched key, previous or none ─┬─ believed color ─────────────────────────┐
+                                                                   └─ as hints, half size ─ spatial network ─┴─ color
 
-    property, trust ── scans in four directions, gates from both frames ── property / trust
-
-Carrying the trust along and dividing by it makes every result a weighted mean of believed values; nothing is invented
-and
-nothing fades.
+The tracker's clues (`alignment.CLUES`) say what the key frame and the previous frame show when moved here, and how far
+each can be trusted; local matching mends the moved key where it is a few pixels off. A small network decides per pixel
+which to believe, or none. What is believed becomes the hints of a spatial propagation network (`propagation.spn`) at
+half size, whose three-way linear scans (Liu et al. 2018), gated by the new frame, carry it into what is not; what is
+believed of the key itself is never resampled.
 """
 
 from __future__ import annotations
@@ -21,16 +19,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from propagation.alignment import CLUES
-from propagation.guidance import GateHead, Guidance, GuidanceConfig, conv, pad_to_stride
-from propagation.spn import AB_SCALE, TINY, SpatialPropagationNetwork, normalised_scan
+from propagation.guidance import STRIDE, enlarge, halve, pad_to_stride
+from propagation.matching import LocalMatching
+from propagation.spn import AB_SCALE, Correction, SpatialPropagationNetwork, SpnConfig
 
 # Bound of the network's corrections to plain doubt: beyond it a belief is certain and would no longer learn.
-_LARGEST = 2.5
+_LARGEST = 4.0
 
 
 @dataclass(frozen=True)
 class TpnConfig:
-    guidance: GuidanceConfig = GuidanceConfig(1 + len(CLUES))
+    spatial: SpnConfig = SpnConfig()
+    enter: int = 32  # channels of the belief network at half size
+    belief: tuple[int, int, int] = (48, 64, 96)  # at 1/4, 1/8, 1/16
 
 
 class Doubt(nn.Module):
@@ -38,8 +39,7 @@ class Doubt(nn.Module):
 
     A weighted sum, with learned weights, of the lightness difference to the frame, the round trips of its motion and
     whether it lay outside. It starts where a person would put it: a difference of 10 in L*, or of about 3 pixels,
-    counts
-    as much as a coin's toss between believing and not.
+    counts as much as a coin's toss between believing and not.
     """
 
     def __init__(self) -> None:
@@ -58,82 +58,76 @@ class TemporalPropagationNetwork(nn.Module):
     def __init__(self, config: TpnConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or TpnConfig()
-        self.guidance = Guidance(config.guidance)
-        self.gates = GateHead(config.guidance.full, 1, 1)
-        self.belief = conv(config.guidance.full, 3)  # corrections of key, previous, neither
-        self.error = conv(config.guidance.full, 1)
-        self.doubt_key, self.doubt_previous = Doubt(), Doubt()
-        self.resignation = nn.Parameter(torch.tensor(2.0))  # doubt at which neither candidate is believed
-        with torch.no_grad():
-            self.belief.weight.mul_(0.3)
-        # L* to -1..1, colours by AB_SCALE, logarithmic round trips and 0-1 maps as they are.
-        lightness, colour, plain = (0.02, -1.0), (1 / AB_SCALE, 0.0), (1.0, 0.0)
-        key = [lightness, colour, colour, plain, plain, plain]
-        previous = [lightness, colour, colour, plain, plain, (0.1, 0.0)]
+        self.spatial = SpatialPropagationNetwork(config.spatial)
+        self.matching = LocalMatching()
+        # Beside what it sees, the differences that matter: averaged over pixels their signs would cancel.
+        self.enter = nn.Conv2d(1 + len(CLUES) + 3 + 3, config.enter, 3, 1, 1)
+        self.shrink = nn.Conv2d(config.enter, config.belief[0], 4, 2, 1)
+        self.belief = Correction(config.belief[0] + config.spatial.features, 5, config.belief)
+        self.doubt_key, self.doubt_matched, self.doubt_previous = Doubt(), Doubt(), Doubt()
+        self.resignation = nn.Parameter(torch.tensor(2.0))  # doubt at which no candidate is believed
+        # L* to -1..1, colors by AB_SCALE, logarithmic round trips and 0-1 maps as they are.
+        lightness, color, plain = (0.02, -1.0), (1 / AB_SCALE, 0.0), (1.0, 0.0)
+        key = [lightness, color, color, plain, plain, plain]
+        previous = [lightness, color, color, plain, plain, (0.1, 0.0)]
         scales = [lightness, *key, *previous]
         self.scale: Tensor
         self.shift: Tensor
         self.register_buffer("scale", torch.tensor([s for s, _ in scales]).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("shift", torch.tensor([s for _, s in scales]).view(1, -1, 1, 1), persistent=False)
 
-    def inherit(self, spatial: SpatialPropagationNetwork) -> None:
-        """Starts from a trained spatial network: its guidance, its last gates, and no opinion of its own beyond doubt.
-
-        What carries colour inside one picture carries it into the holes of the next. From random gates training was
-        seen to settle on carrying nothing.
-        """
-        with torch.no_grad():
-            own = dict(self.guidance.named_parameters())
-            for name, parameter in spatial.guidance.named_parameters():
-                if own[name].shape == parameter.shape:
-                    own[name].copy_(parameter)
-                else:  # the layers that see the input: lightness comes first here, the clues start unheard
-                    own[name].zero_()
-                    own[name][:, :1].copy_(parameter)
-            self.gates.load_state_dict(spatial.settle.state_dict())
-            self.belief.weight.zero_()
-            assert self.belief.bias is not None
-            self.belief.bias.zero_()
-
     def forward(self, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
-        """Returns `values` and `carried` (B, 2, H, W), what the scans alone bring; `error`, `trust` and
+        """Returns `values` and `carried` (B, 2, H, W), what the spatial network alone brings; `error`, `trust` and
         plain `doubt` (B, 1, H, W): the error in the property's units, the others 0 to 1.
 
         A pixel keeps what it believes as far as it believes it; the rest comes by the scans.
         """
         h, w = lightness.shape[-2:]
-        seen = pad_to_stride(torch.cat([lightness, clues], 1)) * self.scale + self.shift
-        full, _ = self.guidance(seen)
-        gates, merges = self.gates(full)
-        now, key_light, key, _, worst, key_in, light, previous, trip, inside, _ = seen.float().split(
+        seen = torch.addcmul(self.shift, pad_to_stride(torch.cat([lightness, clues], 1), 2 * STRIDE), self.scale)
+        now, key_light, key, _, worst, key_in, light, previous, trip, inside, _ = seen.split(
             (1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1), 1
         )
-        belief = _LARGEST * torch.tanh(self.belief(full).float() / _LARGEST)
-        # Detached: estimating the error must not bend the features that colour depends on.
-        error = self.error(full.detach()).float()
+        differences = torch.cat(
+            [(now - key_light).abs(), (now - light).abs(), (key - previous).abs().sum(1, keepdim=True)], 1
+        )
+        half = torch.cat([halve(seen), halve(differences)], 1)
+        small, small_key = half[:, :1], half[:, 1:4]
+        found = self.matching(small, small_key[:, :1], small_key)
+        picture = self.spatial.describe(50.0 * (small + 1.0))
+        belief, error = self._judge(torch.cat([half, found], 1), picture.features)
+        matched_light, matched = enlarge(found).split((1, 2), 1)
         doubt = torch.cat(
             [
                 self.doubt_key(now - key_light, worst, key_in),
+                self.doubt_matched(now - matched_light, worst, key_in),
                 self.doubt_previous(now - light, trip, inside),
                 self.resignation.expand_as(now),
             ],
             1,
         )
-        for_key, for_previous, neither = (belief - doubt).softmax(1).split(1, 1)
-        believed = key * for_key + previous * for_previous
-        # What enters the scans weighs by plain doubt alone: were it the network's own belief, gates that cannot carry
-        # yet would teach it to believe everything, and then never learn to carry.
-        plain_key, plain_previous, _ = (-doubt).softmax(1).split(1, 1)
-        sure = plain_key + plain_previous
-        # Squared over the share: a doubtful pixel's own guess must not outweigh what comes to it.
-        seeds = torch.cat([(key * plain_key + previous * plain_previous) * sure, sure**2], 1)
-        carried, weight = normalised_scan(seeds, gates, merges).split((2, 1), 1)
-        carried = carried / weight.clamp(min=TINY)
-        values = believed + neither * carried
+        for_key, for_matched, for_previous, none = (belief - doubt).softmax(1).split(1, 1)
+        sure = 1.0 - none
+        believed = (key * for_key + matched * for_matched + previous * for_previous) / (sure + 1e-6)
+        # Squared: a doubtful pixel's own guess must not outweigh what comes to it.
+        weighted, strength = halve(torch.cat([believed * sure**2, sure**2], 1)).split((2, 1), 1)
+        hints = weighted / (strength + 1e-6)
+        filled = self.spatial.fill(picture, hints * AB_SCALE, strength)
+        carried = enlarge(filled["values"]) / AB_SCALE
+        values = believed * sure + none * carried
+        plain = (-doubt.detach()).softmax(1)[:, 3:]
         return {
             "values": values[..., :h, :w] * AB_SCALE,
             "error": F.softplus(error)[..., :h, :w] * (0.2 * AB_SCALE),
-            "trust": 1.0 - neither[..., :h, :w],
+            "trust": sure[..., :h, :w],
             "carried": carried[..., :h, :w] * AB_SCALE,
-            "doubt": 1.0 - sure[..., :h, :w],
+            "doubt": plain[..., :h, :w],
         }
+
+    def _judge(self, half: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What the belief network makes of the clues at half size: corrections of the three candidates and none (B, 4,
+        H, W), bounded, and the logit of the expected error (B, 1, H, W)."""
+        seen = F.relu(self.shrink(F.relu(self.enter(half))))
+        found = self.belief(torch.cat([seen, enlarge(features)], 1)).float()
+        belief, error = found.split((4, 1), 1)
+        belief = _LARGEST * torch.tanh(belief / _LARGEST)
+        return enlarge(enlarge(belief)), enlarge(enlarge(error))

@@ -125,6 +125,30 @@ def load_weights(path: str | Path, expected: Expected) -> dict[str, torch.Tensor
     return tensors
 
 
+def adopt(module: torch.nn.Module, path: str | Path) -> list[str]:
+    """Copies into `module` every tensor of a weights file that has its name and shape there; returns their names.
+
+    For training that goes on from an earlier version of a network. Raises WeightsError as `load_weights` does.
+    """
+    import torch
+
+    tensors = load_weights(path, _expected_of(path))
+    own = module.state_dict()
+    names = [name for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape]
+    with torch.no_grad():
+        for name in names:
+            own[name].copy_(tensors[name])
+    return names
+
+
+def _expected_of(path: str | Path) -> Expected:
+    """What a file says of itself: for readers that take from it what they can use."""
+    import torch
+
+    kinds = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    return {name: (entry.shape, kinds[entry.dtype]) for name, entry in read_header(path).tensors.items()}
+
+
 def save_weights(path: str | Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, str]) -> None:
     """Write a weights file so that it is whole or absent; what was there stays until the new one is read back.
 

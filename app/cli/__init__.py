@@ -13,6 +13,7 @@ from app.cli import exit_codes
 VERBS = {
     "propagate": "Carry the colors of key frames or hints through a clip.",
     "densify": "Fill one picture from sparse color hints.",
+    "hints": "Make sparse color hints from a picture in color.",
     "render": "Write a project of the window out, without a screen.",
     "info": "Show what the program sees in a file, or on this machine.",
     "demo": "Run the main job on the two clips that come with the program.",

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from propagation.bench.carry import CarryTable
     from propagation.bench.densify import DensifyTable
     from propagation.bench.hdr import HdrTable
+    from propagation.densify import Densifier
 
     Floats = NDArray[np.float32]
 
@@ -99,8 +101,11 @@ def _densify(
     folders: list[Path], limit: int | None, device: str, progress: Callable[[int, int, str], None]
 ) -> DensifyTable:
     from propagation.bench import densify
+    from propagation.densify import Densifier
 
-    return densify.run(folders, {OURS: our_fill(device)}, limit=limit, progress=progress)
+    ours = Densifier.load(device=device)
+    speed = partial(densify.measure_speed, ours)
+    return densify.run(folders, {OURS: our_fill(ours)}, limit=limit, speed=speed, progress=progress)
 
 
 def _propagate(
@@ -127,8 +132,6 @@ def _propagate(
 def _hdr(
     folder: Path, names: list[str] | None, limit: int | None, progress: Callable[[int, int, str], None]
 ) -> HdrTable:
-    from functools import partial
-
     from propagation.bench import hdr
     from propagation.bench.panoramas import VALIDATION_SEEDS
 
@@ -142,13 +145,11 @@ def _hdr(
     )
 
 
-def our_fill(device: str) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
+def our_fill(densifier: Densifier) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
     """The trained spatial network as the bench takes a method."""
     import numpy as np
 
-    from propagation.densify import Densifier, Hints
-
-    densifier = Densifier.load(device=device)
+    from propagation.densify import Hints
 
     def fill(lightness: Floats, mask: NDArray[np.bool_], ab: Floats) -> tuple[Floats, Floats]:
         dense = densifier.fill(densifier.prepare(lightness), Hints(ab, mask.astype(np.float32)))

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from propagation.bench import baselines
-from propagation.bench.machine import dis_medium_ms, machine_line
+from propagation.bench.machine import YARDSTICK_SIZE, dis_medium_ms, machine_line, median_ms
 from propagation.bench.protocol import Floats, Picture, one_opencv_thread, psnr_rgb, read_pictures, to_jsonable
-from propagation.hints import SparseColor, patch_hints, stroke_hints, superpixel_hints
+from propagation.densify import Densifier, Hints
+from propagation.hints import GENERATORS, SparseColor
 
 Fill = Callable[[Floats, NDArray[np.bool_], Floats], "Floats | tuple[Floats, Floats]"]
 Progress = Callable[[int, int, str], None]
@@ -83,12 +84,21 @@ class FillScore:
 
 
 @dataclass(frozen=True)
+class FillSpeed:
+    """Median times in ms at 854x480: of what a frame costs once, and of every stroke after that."""
+
+    opening_ms: float
+    stroke_ms: float
+
+
+@dataclass(frozen=True)
 class DensifyTable:
     """Every score of a run, and the machine it was made on."""
 
     scores: tuple[FillScore, ...]
     machine: str
     dis_ms: float
+    speed: FillSpeed | None = None
 
     @property
     def methods(self) -> list[str]:
@@ -129,6 +139,10 @@ class DensifyTable:
         lines += ["", f"| method | above {BAR} | ms a picture | DIS calls | rank correlation | error dropped |"]
         lines.append("| --- | --- | --- | --- | --- | --- |")
         lines += [self._method_row(method) for method in self.methods]
+        if self.speed is not None:
+            opening, stroke = self.speed.opening_ms, self.speed.stroke_ms
+            lines += ["", f"At 854x480, opening a frame: {opening:.0f} ms, {opening / self.dis_ms:.1f} DIS calls;"]
+            lines[-1] += f" stroke to picture: {stroke:.0f} ms, {stroke / self.dis_ms:.2f} DIS calls."
         lines += ["", f"DIS MEDIUM at 854x480: {self.dis_ms:.1f} ms. {self.machine}"]
         return "\n".join(lines)
 
@@ -160,11 +174,13 @@ def run(
     *,
     with_baselines: bool = True,
     limit: int | None = None,
+    speed: Callable[[], FillSpeed] | None = None,
     progress: Progress | None = None,
 ) -> DensifyTable:
     """Fill the hints of every kind on every picture of `folders` with the baselines and `methods`.
 
-    `limit` keeps the first pictures of each folder. `progress(done, total, text)` is called after every picture.
+    `limit` keeps the first pictures of each folder. `speed` is measured after everything else.
+    `progress(done, total, text)` is called after every picture.
     Raises MediaError for an unreadable picture, ValueError when a method returns something that is not a picture.
     """
     every = {**(BASELINES if with_baselines else {}), **methods}
@@ -185,15 +201,29 @@ def run(
             scores += _score_picture(kind, folder_name, picture, every)
             if progress is not None:
                 progress(done, len(work), f"{kind.title}: {picture.name}")
-    return DensifyTable(tuple(scores), machine_line(), dis_medium_ms())
+    return DensifyTable(tuple(scores), machine_line(), dis_medium_ms(), None if speed is None else speed())
+
+
+def measure_speed(densifier: Densifier) -> FillSpeed:
+    """How soon the picture follows the brush, with the strokes of a real frame's size."""
+    width, height = YARDSTICK_SIZE
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    lightness = np.asarray(50 + 30 * np.sin(xs / 37) * np.cos(ys / 23), np.float32)
+    hints = Hints(np.zeros((height, width, 2), np.float32), np.zeros((height, width), np.float32))
+    for stroke in range(20):
+        place = (slice(20 * stroke, 20 * stroke + 6), slice(30 * stroke, 30 * stroke + 60))
+        hints.values[place], hints.strength[place] = (stroke, -stroke), 1
+    prepared = densifier.prepare(lightness)
+    return FillSpeed(
+        median_ms(lambda: densifier.prepare(lightness)), median_ms(lambda: densifier.fill(prepared, hints))
+    )
 
 
 def draw_hints(kind: HintKind, lab: Floats) -> SparseColor:
     """The protocol's hints for one picture: the generator starts from seed 0 each time."""
     rng = np.random.default_rng(0)
     count = kind.count if kind.count is not None else int(rng.integers(STROKE_COUNTS[0], STROKE_COUNTS[1] + 1))
-    draw = {"superpixels": superpixel_hints, "patches": patch_hints, "strokes": stroke_hints}[kind.generator]
-    return draw(lab, count, rng)
+    return GENERATORS[kind.generator](lab, count, rng)
 
 
 def _score_picture(kind: HintKind, folder: str, picture: Picture, methods: Mapping[str, Fill]) -> list[FillScore]:

@@ -10,16 +10,18 @@ Floats = NDArray[np.float32]
 
 
 def sample_hints(ab: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Hints for a crop whose true colours are ab (H, W, 2): values (H, W, 2) and strength (H, W), 0 or 1.
+    """Hints for a crop whose true colors are ab (H, W, 2): values (H, W, 2) and strength (H, W), 0 to 1.
 
-    Half dots (scattered, or one a cell of a jittered grid as superpixel samples are), a quarter 6x6 patches in their
-    mean colour, a quarter brush strokes that stay on one colour. Density is log-uniform, so that few and many weigh
-    alike.
+    A third are dots (scattered, or one a cell of a jittered grid as superpixel samples are), a quarter 6x6 patches in
+    their mean color, a quarter brush strokes that stay on one color; their density is log-uniform, so that few and many
+    weigh alike. The rest are colored pictures with holes, as carrying leaves them, also less than sure.
     """
     kind = rng.random()
-    if kind < 0.5:
+    if kind < 0.34:
         return _dots(ab, rng)
-    return _patches(ab, rng) if kind < 0.75 else _strokes(ab, rng)
+    if kind < 0.59:
+        return _patches(ab, rng)
+    return _strokes(ab, rng) if kind < 0.85 else _holes(ab, rng)
 
 
 def _log_uniform(low: float, high: float, rng: np.random.Generator) -> float:
@@ -76,3 +78,13 @@ def _strokes(ab: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
         painted[y, x] = True
         strength[painted], values[painted] = 1, ab[painted].mean(0)
     return values, strength
+
+
+def _holes(ab: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Everything is known but blobs, a tenth to nine tenths of the picture; half the time nothing is quite certain."""
+    h, w = ab.shape[:2]
+    size = _log_uniform(3, 24, rng)
+    noise = cv2.GaussianBlur(rng.standard_normal((h, w)).astype(np.float32), (0, 0), size)
+    known = noise > np.quantile(noise, rng.uniform(0.1, 0.9))
+    strength = known.astype(np.float32) * np.float32(1.0 if rng.random() < 0.5 else rng.uniform(0.2, 1.0))
+    return ab * known[..., None], strength

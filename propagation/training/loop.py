@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,8 +26,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kernels.threads import set_threads
-
-Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -42,15 +39,6 @@ class LoopConfig:
     save_every_s: float = 120.0
     score_every_s: float = 240.0
     seed: int = 1
-
-
-def channels_last(model: Model) -> Model:
-    """The model with its convolutions' weights in the layout that CPUs like best (a third faster here)."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return model
 
 
 class Run:

@@ -29,11 +29,13 @@ Floats = NDArray[np.float32]
 @dataclass(frozen=True)
 class MovingSequence:
     """frames (T, H, W, 3) 8-bit RGB; back[t] is the motion from frame t + 1 to t, forth[t] from t to t + 1, (T - 1,
-    H, W, 2)."""
+    H, W, 2), `quick_..` the same as the motion that tests it."""
 
     frames: Pictures
     back: NDArray[np.float16]
     forth: NDArray[np.float16]
+    quick_back: NDArray[np.float16]
+    quick_forth: NDArray[np.float16]
 
 
 def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> list[MovingSequence]:
@@ -41,23 +43,26 @@ def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> l
     out = []
     motion = MotionEstimator()
     for i, frames in enumerate(sequences(folder, cache, length, per_clip)):
-        kept = [cache / f"motion_{length}_{per_clip}_{i:04d}_{way}.npy" for way in ("back", "forth")]
-        if not kept[1].exists():
-            lights = [luma8(to_lab(f)[..., 0]) for f in frames]
-            pairs = list(zip(lights[1:], lights[:-1], strict=True))
-            np.save(kept[0], np.stack([motion.flow(a, b) for a, b in pairs]).astype(np.float16), allow_pickle=False)
-            np.save(kept[1], np.stack([motion.flow(b, a) for a, b in pairs]).astype(np.float16), allow_pickle=False)
-        back, forth = (np.load(k, mmap_mode="r", allow_pickle=False) for k in kept)
-        out.append(MovingSequence(frames, back, forth))
+        flows = []
+        for way in ("back", "forth", "quick_back", "quick_forth"):
+            kept = cache / f"motion_{length}_{per_clip}_{i:04d}_{way}.npy"
+            if not kept.exists():
+                lights = [luma8(to_lab(f)[..., 0]) for f in frames]
+                sources, targets = (lights[1:], lights[:-1]) if way.endswith("back") else (lights[:-1], lights[1:])
+                fine = not way.startswith("quick")
+                found = [motion.flow(a, b, fine=fine) for a, b in zip(sources, targets, strict=True)]
+                np.save(kept, np.stack(found).astype(np.float16), allow_pickle=False)
+            flows.append(np.load(kept, mmap_mode="r", allow_pickle=False))
+        out.append(MovingSequence(frames, *flows))
     return out
 
 
 @dataclass(frozen=True)
 class WalkConfig:
-    size: int = 208
+    size: int = 256
     walks: int = 4
-    longest: int = 20  # frames from the key
-    unaligned: float = 0.2  # share of walks whose candidates stand still
+    longest: int = 23  # frames from the key
+    unaligned: float = 0.1  # share of walks whose candidates stand still
     worn: float = 0.3  # share of walks that look like old film
 
 
@@ -96,7 +101,8 @@ class _View:
 
     def motion(self, now: int, came: int) -> tuple[Floats, Floats]:
         """Motion from frame `now` to its neighbour `came`, and from `came` to `now`, each (size, size, 2)."""
-        flows = (self.sequence.back, self.sequence.forth) if now > came else (self.sequence.forth, self.sequence.back)
+        s = self.sequence
+        flows = (s.back, s.quick_forth) if now > came else (s.forth, s.quick_back)
         sign = np.array((-1 if self.mirror else 1, 1), np.float32)
         back, forth = (self.cut(f[min(now, came)].astype(np.float32)) * sign for f in flows)
         return back, forth

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from propagation.spn import AB_SCALE, SpatialPropagationNetwork
+from propagation.precision import channels_last, fast_convolutions
+from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
-from propagation.training.loop import LoopConfig, Run, channels_last
+from propagation.training.loop import LoopConfig, Run
 from propagation.training.losses import laplace_nll, log_squared, mean_absolute, mean_squared, weighted_absolute
 from propagation.training.rollouts import MovingSequence, WalkConfig, Walks, moving_sequences
 from propagation.weights import expected_tensors, load_weights, weights_path
@@ -26,10 +27,10 @@ HELD_OUT_EVERY = 23
 
 @dataclass(frozen=True)
 class TpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=9, rate=2e-4, warm_up=100)
+    loop: LoopConfig = LoopConfig(minutes=44, rate=5e-4)
     workers: int = 2
     walks: WalkConfig = WalkConfig(walks=2)  # a worker
-    start: str = "spn-color"  # the weights whose guidance and gates it starts from
+    start: str = "spn-color"  # the spatial network that it starts from
     length: int = 24
     per_clip: int = 4
     squared_weight: float = 1.0  # few, large errors are what occlusions leave
@@ -43,7 +44,7 @@ def loss_of(
 ) -> Tensor:
     """Loss of one step of all walks; convolutions in bfloat16, scans in float32."""
     lightness, clues, color = walks.step(rng)
-    with torch.autocast("cpu", torch.bfloat16):
+    with fast_convolutions():
         out = model(lightness, clues)
     walks.accept(out["values"], out["error"])
     values, truth = out["values"] / AB_SCALE, color / AB_SCALE
@@ -80,9 +81,7 @@ def train(data: Path, folder: Path, recipe: TpnColorRecipe | None = None) -> tup
     training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
     held_out = material[::HELD_OUT_EVERY]
     model, twin = (channels_last(TemporalPropagationNetwork()) for _ in range(2))
-    spatial = SpatialPropagationNetwork()
-    spatial.load_state_dict(load_weights(weights_path(recipe.start), expected_tensors(spatial)))
-    model.inherit(spatial)
+    model.spatial.load_state_dict(load_weights(weights_path(recipe.start), expected_tensors(model.spatial)))
     run = Run(model, folder, recipe.loop)
     losses = [partial(loss_of, model, Walks(training, recipe.walks), recipe) for _ in range(recipe.workers)]
     scores = run.train(losses, lambda m: score(m, held_out), twin)

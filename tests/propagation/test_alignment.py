@@ -61,3 +61,47 @@ def test_what_came_in_over_the_border_is_not_in_the_key_frame():
 
 def test_tiny_frames_do_not_move():
     assert not MotionEstimator().flow(np.zeros((4, 9), np.uint8), np.zeros((4, 9), np.uint8)).any()
+
+
+def reference_steps(light, values, steps):
+    """The tracker's clues by one remap after another, as its docstring tells it."""
+    h, w = light.shape
+    home = grid(h, w)
+    key = previous = np.dstack([light, values, np.zeros_like(light)])
+    to_key, from_key, worst, seen = home, home, np.zeros_like(light), np.ones_like(light)
+    for back, forth, result in steps:
+        position = home + back
+        returned = np.log1p(np.linalg.norm(back + warp(forth, position), axis=-1))
+        x, y = position[..., 0], position[..., 1]
+        inside = ((x >= -0.5) & (y >= -0.5) & (x <= w - 0.5) & (y <= h - 0.5)).astype(np.float32)
+        moved = warp(previous, position)
+        to_key = warp(to_key, position)
+        worst, seen = np.maximum(warp(worst, position), returned), warp(seen, position) * inside
+        from_key = from_key + warp(forth, from_key)
+        trip = np.log1p(np.linalg.norm(warp(from_key, to_key) - home, axis=-1))
+        clues = [warp(key[..., :-1], to_key), trip, worst, seen, moved[..., :-1], returned, inside, moved[..., -1]]
+        previous = result
+    return np.dstack(clues).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(41, 57), (1, 9), (9, 1)])
+def test_clues_are_those_of_one_remap_after_another(channels, shape):
+    rng = np.random.default_rng(4)
+
+    def smooth(*dimensions, sigma=4.0):
+        noise = rng.standard_normal((*shape, *dimensions)).astype(np.float32)
+        return np.ascontiguousarray(cv2.GaussianBlur(noise, (0, 0), sigma).reshape(noise.shape))
+
+    light, values = smooth(sigma=2.0), smooth(channels, sigma=2.0)
+    tracker = Tracker(light, values)
+    steps = []
+    for _ in range(3):
+        back = 12 * smooth(2)
+        steps.append((back, -back + smooth(2), np.dstack([smooth(), smooth(channels), smooth()])))
+        clues = tracker.step(light, *steps[-1][:2])
+        tracker.accept(np.ascontiguousarray(steps[-1][2][..., 0]), steps[-1][2][..., 1:-1], steps[-1][2][..., -1])
+    expected = reference_steps(light, values, steps)
+    assert clues.shape == expected.shape == (8 + 2 * channels, *shape)
+    # OpenCV samples at multiples of 1/32 pixel, we at the exact place; a pixel on the border may fall on either side.
+    assert np.quantile(np.abs(clues - expected), 0.98) < 0.05

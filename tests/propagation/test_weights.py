@@ -17,7 +17,7 @@ import torch
 
 from propagation import weights
 from propagation.errors import NoSpaceError, OutputError, WeightsError
-from propagation.weights import load_weights, pack_header, read_header, save_weights, weights_path
+from propagation.weights import adopt, load_weights, pack_header, read_header, save_weights, weights_path
 
 HEADER = pack_header("spn-color", "1", {"iterations": 10}, [{"folder": "photos", "tiers": "AB"}], {"psnr": 31.5})
 EXPECTED = {"bias": ((3,), torch.float32), "gates.weight": ((2, 3), torch.float16)}
@@ -275,3 +275,12 @@ def test_hostile_metadata_is_refused(tmp_path: Path, metadata: Any) -> None:
     path = write_raw(tmp_path / "meta.safetensors", {**PACKED, "__metadata__": metadata}, bytes(24))
     with pytest.raises(WeightsError):
         load_weights(path, EXPECTED)
+
+
+def test_what_a_network_can_use_of_an_earlier_version_is_adopted(tmp_path):
+    earlier, later = torch.nn.Sequential(torch.nn.Linear(3, 4)), torch.nn.Sequential(torch.nn.Linear(3, 4))
+    later.append(torch.nn.Linear(4, 2))
+    save_weights(tmp_path / "earlier.safetensors", {**earlier.state_dict(), "1.bias": torch.ones(7)}, HEADER)
+    kept = later[1].bias.clone()
+    assert sorted(adopt(later, tmp_path / "earlier.safetensors")) == ["0.bias", "0.weight"]
+    assert torch.equal(later[0].weight, earlier[0].weight) and torch.equal(later[1].bias, kept)

@@ -12,7 +12,8 @@ from safetensors import safe_open
 from torch import nn
 
 import propagation.training.loop as loop
-from propagation.training.loop import LoopConfig, Run, channels_last
+from propagation.precision import channels_last
+from propagation.training.loop import LoopConfig, Run
 
 
 @pytest.fixture

@@ -1,0 +1,97 @@
+"""Local matching: where motion is a few pixels off, the right color is found nearby by what it looks like.
+
+Local attention on learned features, after non-local means (Buades et al. 2005): every pixel takes a mean of the moved
+picture's values around it, weighted by how alike the two pictures are there. The weight is rational instead of
+exponential, which a processor computes many at a time: 1 / (1 + squared distance of the features)^4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numba import njit
+from torch import Tensor, nn
+
+from kernels.threads import run_parts
+from propagation.guidance import conv
+
+_options: Any = {"nogil": True, "cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
+
+
+class LocalMatching(nn.Module):
+    """Attention of each pixel to the (2 radius + 1)^2 pixels around it in another picture of the same view."""
+
+    def __init__(self, radius: int = 2, size: int = 4) -> None:
+        super().__init__()
+        self.radius = radius
+        self.enter, self.leave = conv(1, 16), conv(16, size)
+        steps = torch.arange(-radius, radius + 1).float()
+        squared = steps[:, None] ** 2 + steps[None] ** 2
+        self.nearness = nn.Parameter(-squared.flatten() / 4.0)  # logarithm of what an offset weighs beforehand
+        with torch.no_grad():
+            self.leave.weight.mul_(8.0)  # features far enough apart to choose by, from the start
+
+    def forward(self, now: Tensor, moved: Tensor, values: Tensor) -> Tensor:
+        """now, moved (B, 1, H, W): two pictures, L* scaled to -1..1; values (B, C, H, W) of the moved one. Returns the
+        values (B, C, H, W) that fit `now`."""
+        wanted, offered = self.leave(F.relu(self.enter(torch.cat([now, moved])))).float().chunk(2)
+        offered, values = (F.pad(x, (self.radius,) * 4, mode="replicate") for x in (offered, values))
+        nearness = self.nearness.exp()
+        if not torch.is_grad_enabled() and wanted.device.type == "cpu":
+            return _match_fused(wanted, offered, values, nearness)
+        return match(wanted, offered, values, nearness)
+
+
+def match(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> Tensor:
+    """Weighted means (B, C, H, W) of values (B, C, H + 2 r, W + 2 r) by features wanted (B, F, H, W) and offered (B, F,
+    H + 2 r, W + 2 r), with a factor for each of the (2 r + 1)^2 offsets."""
+    h, w = wanted.shape[-2:]
+    reach = offered.shape[-1] - w + 1
+    total, found = torch.zeros_like(wanted[:, :1]), torch.zeros_like(values[..., :h, :w])
+    for (y, x), factor in zip(np.ndindex(reach, reach), nearness.unbind(), strict=True):
+        distance = ((wanted - offered[..., y : y + h, x : x + w]) ** 2).sum(1, keepdim=True)
+        weight = factor / (1.0 + distance) ** 4
+        total = total + weight
+        found = torch.addcmul(found, weight, values[..., y : y + h, x : x + w])
+    return found / total
+
+
+def _match_fused(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> Tensor:
+    """`match` in one pass over the rows."""
+    out = torch.empty_like(values[..., : wanted.shape[2], : wanted.shape[3]], memory_format=torch.contiguous_format)
+    arrays = tuple(x.contiguous().numpy() for x in (wanted, offered, values, nearness))
+    run_parts(_match_rows, (*arrays, out.numpy()), wanted.shape[0] * wanted.shape[2], wanted.numel())
+    return out
+
+
+@njit(**_options)
+def _match_rows(wanted: Any, offered: Any, values: Any, nearness: Any, out: Any, first: int, last: int) -> None:
+    """Rows first <= n < last of all pictures' rows one after another."""
+    h, w = wanted.shape[2:]
+    features, channels = wanted.shape[1], values.shape[1]
+    reach = offered.shape[3] - w + 1
+    distance, total = np.empty(w, np.float32), np.empty(w, np.float32)
+    for n in range(first, last):
+        b, y = n // h, n % h
+        total[:] = 0
+        out[b, :, y] = 0
+        for k in range(reach * reach):
+            dy, dx = k // reach, k % reach
+            distance[:] = 1
+            for c in range(features):
+                for x in range(w):
+                    difference = wanted[b, c, y, x] - offered[b, c, y + dy, x + dx]
+                    distance[x] += difference * difference
+            for x in range(w):
+                squared = distance[x] * distance[x]
+                distance[x] = nearness[k] / (squared * squared)
+                total[x] += distance[x]
+            for c in range(channels):
+                for x in range(w):
+                    out[b, c, y, x] += distance[x] * values[b, c, y + dy, x + dx]
+        for c in range(channels):
+            for x in range(w):
+                out[b, c, y, x] /= total[x]

@@ -1,0 +1,62 @@
+"""The temporal network before training: plain doubt decides what is believed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from propagation.alignment import CLUES
+from propagation.tpn import TemporalPropagationNetwork
+
+
+@pytest.fixture(scope="module")
+def network() -> TemporalPropagationNetwork:
+    torch.manual_seed(5)
+    network = TemporalPropagationNetwork().eval()
+    with torch.no_grad():
+        for parameter in (network.belief.out.weight, network.belief.out.bias):
+            parameter.zero_()
+    return network
+
+
+def clues(shape: tuple[int, int], **named: float | torch.Tensor) -> torch.Tensor:
+    """Two candidates that agree with the frame and with each other, but for what is named."""
+    maps = torch.zeros(1, len(CLUES), *shape)
+    values: dict[str, float | torch.Tensor] = {"key lightness": 50, "previous lightness": 50, "key inside": 1}
+    values |= {"previous inside": 1} | {name.replace("_", " "): value for name, value in named.items()}
+    for name, value in values.items():
+        maps[:, CLUES.index(name)] = value
+    return maps
+
+
+def run(network: TemporalPropagationNetwork, maps: torch.Tensor) -> dict[str, torch.Tensor]:
+    with torch.inference_mode():
+        return network(torch.full((1, 1, *maps.shape[2:]), 50.0), maps)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 1), (50, 70)])
+def test_any_size_gives_finite_maps_of_that_size(network, shape):
+    for name, found in run(network, clues(shape, key_a=20, previous_a=20)).items():
+        assert found.shape[2:] == shape and torch.isfinite(found).all(), name
+
+
+def test_what_agrees_is_believed_and_comes_through(network):
+    found = run(network, clues((64, 64), key_a=30, previous_a=30, key_b=-10, previous_b=-10))
+    assert found["trust"].min() > 0.9 and found["doubt"].max() < 0.1
+    inner = found["values"][..., 8:-8, 8:-8]
+    assert (inner[:, 0] - 30).abs().max() < 8 and (inner[:, 1] + 10).abs().max() < 8
+
+
+def test_the_candidate_that_looks_like_the_frame_wins(network):
+    maps = clues((64, 64), key_a=40, previous_a=-40, key_lightness=90)
+    assert (run(network, maps)["values"][:, 0] < -25).all()
+    maps = clues((64, 64), key_a=40, previous_a=-40, previous_lightness=10)
+    assert (run(network, maps)["values"][:, 0] > 25).all()
+
+
+def test_nothing_is_believed_where_both_have_failed(network):
+    half = torch.ones(64, 64)
+    half[:, 32:] = 0
+    maps = clues((64, 64), key_lightness=50 * half, previous_lightness=50 * half, key_inside=half, previous_inside=half)
+    trust = run(network, maps)["trust"][0, 0]
+    assert trust[:, :28].min() > 0.9 and trust[:, 36:].max() < 0.1

@@ -254,7 +254,9 @@ class SpatialPropagationNetwork(nn.Module):
         c = self.config.channels
         size = (hints.shape[-2] // 4, hints.shape[-1] // 4)
         tokens = F.adaptive_avg_pool2d(hints, picture.places).flatten(2).transpose(1, 2)  # B, T, C + 1
-        weighted, amount = (picture.likeness @ tokens[:, None]).split((c, 1), 3)  # B, heads, T, ..
+        # Not in 16 bits: turning the whole table would take longer than the product.
+        with torch.autocast(hints.device.type, enabled=False):
+            weighted, amount = (picture.likeness @ tokens[:, None]).split((c, 1), 3)  # B, heads, T, ..
         amount = amount.clamp(min=TINY)
         found = torch.cat([weighted / amount, amount.log10()], 3).transpose(2, 3).flatten(1, 2)
         found = F.interpolate(found.unflatten(2, picture.places), size, mode="bilinear", align_corners=False)

@@ -36,7 +36,7 @@ RESPONSE, CHAIN, GAMMA = "response fit of the key", "key by DIS chain", "gamma 2
 BORDER_PX = 3  # on either side of the edge of a clipped region
 # Floors, each against the best baseline of the same run.
 ERROR_SHARE, ONE_SIDED_DB, TWO_SIDED_DB, GRADIENT, FLICKER_SHARE, DIS_CALLS = 0.6, 3.0, 4.0, 1.1, 0.8, 6.0
-_TIMED_FRAMES = 12
+_TIMED_FRAMES = 20  # as many as are carried from a key
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ CLIPPED = 250
 # Light below this share of white is not told from black; it also keeps logarithms finite.
 FLOOR = 1e-4
 
-_PIXELS = 100_000  # that an estimate looks at, evenly spread
+_PIXELS = 60_000  # that an estimate looks at, evenly spread
 _FEWEST = 200  # usable pixels of a channel below which nothing is estimated
 _CURVATURE = 3e-4  # second difference of the curve, in log10 a code value squared, that cameras commonly have,
 _TOE_CURVATURE = 0.3  # and what its toe adds, over the code value squared

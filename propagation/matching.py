@@ -7,18 +7,13 @@ exponential, which a processor computes many at a time: 1 / (1 + squared distanc
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numba import njit
 from torch import Tensor, nn
 
 from kernels.threads import run_parts
 from propagation.guidance import conv
-
-_options: Any = {"nogil": True, "cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 
 
 class LocalMatching(nn.Module):
@@ -61,37 +56,9 @@ def match(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> 
 
 def _match_fused(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> Tensor:
     """`match` in one pass over the rows."""
+    from propagation.matching_rows import match_rows  # here because numba takes a second to import
+
     out = torch.empty_like(values[..., : wanted.shape[2], : wanted.shape[3]], memory_format=torch.contiguous_format)
     arrays = tuple(x.contiguous().numpy() for x in (wanted, offered, values, nearness))
-    run_parts(_match_rows, (*arrays, out.numpy()), wanted.shape[0] * wanted.shape[2], wanted.numel())
+    run_parts(match_rows, (*arrays, out.numpy()), wanted.shape[0] * wanted.shape[2], wanted.numel())
     return out
-
-
-@njit(**_options)
-def _match_rows(wanted: Any, offered: Any, values: Any, nearness: Any, out: Any, first: int, last: int) -> None:
-    """Rows first <= n < last of all pictures' rows one after another."""
-    h, w = wanted.shape[2:]
-    features, channels = wanted.shape[1], values.shape[1]
-    reach = offered.shape[3] - w + 1
-    distance, total = np.empty(w, np.float32), np.empty(w, np.float32)
-    for n in range(first, last):
-        b, y = n // h, n % h
-        total[:] = 0
-        out[b, :, y] = 0
-        for k in range(reach * reach):
-            dy, dx = k // reach, k % reach
-            distance[:] = 1
-            for c in range(features):
-                for x in range(w):
-                    difference = wanted[b, c, y, x] - offered[b, c, y + dy, x + dx]
-                    distance[x] += difference * difference
-            for x in range(w):
-                squared = distance[x] * distance[x]
-                distance[x] = nearness[k] / (squared * squared)
-                total[x] += distance[x]
-            for c in range(channels):
-                for x in range(w):
-                    out[b, c, y, x] += distance[x] * values[b, c, y + dy, x + dx]
-        for c in range(channels):
-            for x in range(w):
-                out[b, c, y, x] /= total[x]

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.ui.main import make_window
 from app.ui.window import MainWindow
+from run import MALLOC
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = {
@@ -225,4 +226,8 @@ def propagate_and_export(window: MainWindow, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if os.name != "nt" and "GLIBC_TUNABLES" not in os.environ:
+        # As `run.py` starts the program; the C library reads this once, when a process begins.
+        os.environ["GLIBC_TUNABLES"] = MALLOC
+        os.execv(sys.executable, [sys.executable, *sys.argv])
     sys.exit(main())

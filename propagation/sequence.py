@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from propagation.alignment import MotionEstimator, Tracker, luma8
 from propagation.densify import Dense, confidence_of
-from propagation.errors import HintError, NoSpaceError
+from propagation.errors import HintError
 from propagation.precision import channels_last, fast_convolutions
+from propagation.spool import Spool
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.weights import expected_tensors, load_weights, weights_path
 
@@ -139,11 +139,11 @@ def _carry_shot(
     """The frames start <= n < stop of one shot that has keys."""
     indices = sorted(keys)
     if start < indices[0]:
-        with _Spool() as spool:
+        with Spool() as spool:
             for frame in carrier.walk(lightness_of, range(indices[0] - 1, start - 1, -1), indices[0], keys[indices[0]]):
-                spool.put(frame)
+                _put(spool, frame)
             for index in range(start, min(indices[0], stop)):
-                yield spool.take(index)
+                yield _take(spool, index)
     for left, right in zip(indices, [*indices[1:], None], strict=True):
         if start <= left < stop:
             key = keys[left]
@@ -167,13 +167,13 @@ def _between(
     carrier: Carrier,
 ) -> Iterator[Carried]:
     """Frames between two keys: carried back from the right one first, then forward from the left one and fused."""
-    with _Spool() as spool:
+    with Spool() as spool:
         for frame in carrier.walk(lightness_of, range(right - 1, start - 1, -1), right, keys[right]):
             if frame.index < stop:
-                spool.put(frame)
+                _put(spool, frame)
         for frame in carrier.walk(lightness_of, range(left + 1, stop), left, keys[left]):
             if frame.index >= start:
-                yield fuse(frame, spool.take(frame.index))
+                yield fuse(frame, _take(spool, frame.index))
 
 
 def fuse(one: Carried, other: Carried) -> Carried:
@@ -197,38 +197,12 @@ def _as_dense(key: Dense | Floats) -> Dense:
     return Dense(np.asarray(key, np.float32), one, one, zero)
 
 
-class _Spool:
-    """Carried frames waiting in a temporary file, as float16 (1/32 of a unit of a* at most)."""
+def _put(spool: Spool, frame: Carried) -> None:
+    """Keeps a frame as float16 (1/32 of a unit of a* at most)."""
+    spool.put(frame.index, np.dstack([frame.values, frame.error]).astype(np.float16))
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="huecast-")
-        self._places: dict[int, int] = {}
-        self._shape: tuple[int, ...] = ()
 
-    def __enter__(self) -> _Spool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def put(self, frame: Carried) -> None:
-        block = np.dstack([frame.values, frame.error]).astype(np.float16)
-        self._shape = block.shape
-        self._places[frame.index] = len(self._places)
-        try:
-            self._file.seek(self._places[frame.index] * block.nbytes)
-            self._file.write(block.tobytes())
-            self._file.flush()
-        except OSError as error:
-            raise NoSpaceError(
-                f"no room for frames that wait for their other direction ({error.strerror})",
-                path=tempfile.gettempdir(),
-                advice="Free some disk space or set TMPDIR to another disk",
-            ) from error
-
-    def take(self, index: int) -> Carried:
-        size = int(np.prod(self._shape)) * 2
-        self._file.seek(self._places[index] * size)
-        block = np.frombuffer(self._file.read(size), np.float16).reshape(self._shape).astype(np.float32)
-        values, error = np.ascontiguousarray(block[..., :-1]), np.ascontiguousarray(block[..., -1])
-        return Carried(index, values, confidence_of(error), error)
+def _take(spool: Spool, index: int) -> Carried:
+    block = spool.take(index).astype(np.float32)
+    values, error = np.ascontiguousarray(block[..., :-1]), np.ascontiguousarray(block[..., -1])
+    return Carried(index, values, confidence_of(error), error)

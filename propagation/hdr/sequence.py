@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from propagation.errors import HintError, NoSpaceError
+from propagation.errors import HintError
 from propagation.hdr.carrying import CarriedLight, FrameOf, KeyLight, LightCarrier
+from propagation.spool import Spool
 
 # Stops by which the exposures that two keys give to one frame may differ: below, the difference is shared out over the
 # frames between them; beyond, the keys cannot both be right.
@@ -46,7 +46,8 @@ def _carry_shot(
     indices = list(keys)
     before = range(frames.start, min(indices[0], frames.stop))
     if before:
-        with _Waiting() as waiting:
+        with Spool() as spool:
+            waiting = _Waiting(spool)
             order = range(indices[0] - 1, frames.start - 1, -1)
             for carried in carrier.walk(frame_of, order, indices[0], keys[indices[0]]):
                 waiting.put(carried)
@@ -59,7 +60,8 @@ def _carry_shot(
         wanted = range(max(frames.start, left + 1), end)
         if not wanted:
             continue
-        with _Waiting() as waiting:
+        with Spool() as spool:
+            waiting = _Waiting(spool)
             if right is not None:
                 for carried in carrier.walk(frame_of, range(right - 1, wanted.start - 1, -1), right, keys[right]):
                     waiting.put(carried)
@@ -80,47 +82,23 @@ def _both(left: CarriedLight, right: CarriedLight) -> tuple[CarriedLight, Carrie
 
 
 class _Waiting:
-    """Carried frames in a temporary file, exactly as they are."""
+    """Carried frames in a spool, exactly as they are."""
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="huecast-")
-        self._places: dict[int, tuple[int, CarriedLight]] = {}
-        self._end = 0
-
-    def __enter__(self) -> _Waiting:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._rest: dict[int, CarriedLight] = {}
 
     def put(self, frame: CarriedLight) -> None:
         planes = [frame.log_light, frame.error[..., None]]
         if frame.positions is not None:
             planes.append(frame.positions)
-        block = np.concatenate(planes, axis=2, dtype=np.float32)
+        self._spool.put(frame.index, np.concatenate(planes, axis=2, dtype=np.float32))
         empty = np.empty(0, np.float32)
-        rest = CarriedLight(
-            frame.index, frame.key, empty, empty, None if frame.positions is None else empty, frame.log_exposure
-        )
-        self._places[frame.index] = (self._end, rest)
-        self._shape: tuple[int, ...] = block.shape
-        try:
-            self._file.seek(self._end)
-            self._file.write(block.tobytes())
-            self._file.flush()
-        except OSError as error:
-            raise NoSpaceError(
-                f"no room for frames that wait for their other direction ({error.strerror})",
-                path=tempfile.gettempdir(),
-                advice="Free some disk space or set TMPDIR to another disk",
-            ) from error
-        self._end += block.nbytes
+        positions = None if frame.positions is None else empty
+        self._rest[frame.index] = replace(frame, log_light=empty, error=empty, positions=positions)
 
     def take(self, index: int) -> CarriedLight:
-        place, rest = self._places[index]
-        self._file.seek(place)
-        data = self._file.read(int(np.prod(self._shape)) * 4)
-        block: NDArray[np.float32] = np.frombuffer(data, np.float32).reshape(self._shape)
+        block, rest = self._spool.take(index), self._rest[index]
         positions = None if rest.positions is None else np.ascontiguousarray(block[..., 4:6])
         log_light, error = np.ascontiguousarray(block[..., :3]), np.ascontiguousarray(block[..., 3])
-        return CarriedLight(rest.index, rest.key, log_light, error, positions, rest.log_exposure)
+        return replace(rest, log_light=log_light, error=error, positions=positions)

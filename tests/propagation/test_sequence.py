@@ -104,6 +104,6 @@ def test_a_full_disk_says_so_while_frames_wait(monkeypatch):
         def write(self, *_):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("propagation.sequence.tempfile.TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr("propagation.spool.tempfile.TemporaryFile", lambda **_: Full())
     with pytest.raises(NoSpaceError, match="No space left"):
         run({5: key(0)}, 0, 6)

@@ -17,6 +17,7 @@ pairs, as in An and Pellacini 2008, with learned likeness).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -46,12 +47,16 @@ _LARGEST_CHANGE = 3.0
 
 @dataclass(frozen=True)
 class SpnConfig:
+    """What the network is made of; the ablation (`propagation.bench.ablation`) leaves out one part at a time."""
+
     channels: int = 2  # of the property
     guidance: GuidanceConfig = GuidanceConfig(inputs=1)
     sets: int = 2  # gate sets of the first two passes: the correction sees two opinions
-    heads: int = 2  # of the lookup
+    heads: int = 2  # of the lookup; 0 leaves it out
     features: int = 32  # guidance features handed to the correction
-    correct: tuple[int, int, int] = (48, 64, 96)  # its channels at 1/4, 1/8, 1/16
+    correct: tuple[int, int, int] | None = (48, 64, 96)  # its channels at 1/4, 1/8, 1/16; None: one answer for all
+    normalised: bool = True  # False: bare colors are carried, and not divided by how much arrives
+    merge: Literal["learned", "max"] = "learned"  # "max", element by element, is the published one
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,18 @@ class Description:
     spread: Gates  # B, sets, 3, .. at half size
     settle: Gates  # B, 1, 3, ..
     merges: tuple[Tensor, Tensor, Tensor]  # of the three passes: B, sets, 4, H/2, W/2 twice, then B, 1, 4, H, W
-    edges: Tensor  # B, 1, H, W: what the picture adds to the logit of a draft's trust
-    likeness: Tensor  # B, heads, T, T: of each of T places (rows) to each other
+    edges: Tensor | None  # B, 1, H, W: what the picture adds to the logit of a draft's trust
+    likeness: Tensor | None  # B, heads, T, T: of each of T places (rows) to each other
     places: tuple[int, int]  # rows and columns of the T places
-    features: Tensor  # B, features, H/4, W/4
+    features: Tensor  # B, features, H/4, W/4; none without correction
 
 
-def normalised_scan(weighted: Tensor, gates: Gates, merges: Tensor) -> Tensor:
-    """One pass of four scans of (B, S K, H, W), merged by weights (B, S, 4, H, W); S gate sets of K channels each."""
-    return scan4(weighted, gates, merge="sum", weights=merges, norm="none", layout="scanned")
+def merged_scan(x: Tensor, gates: Gates, merges: Tensor) -> Tensor:
+    """One pass of four scans of (B, S K, H, W), merged by weights (B, S, 4, H, W) of S gate sets of K channels each; by
+    their maximum where there are no weights."""
+    if not merges.shape[1]:
+        return scan4(x, gates, merge="max", norm="none", layout="scanned")
+    return scan4(x, gates, merge="sum", weights=merges, norm="none", layout="scanned")
 
 
 class Lookup(nn.Module):
@@ -131,6 +139,17 @@ class Correction(nn.Module):
         return out
 
 
+class Verdict(nn.Module):
+    """In place of the correction where that is left out: one answer for every pixel, (B, outputs, H, W)."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.answer = nn.Parameter(torch.zeros(outputs, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.answer.expand(x.shape[0], -1, *x.shape[-2:])
+
+
 class SpatialPropagationNetwork(nn.Module):
     """Dense property from sparse hints. Inputs: lightness L* (B, 1, H, W), 0 to 100; values (B, C, H, W); strength
     (B, 1, H, W), 0 to 1."""
@@ -139,31 +158,36 @@ class SpatialPropagationNetwork(nn.Module):
         super().__init__()
         self.config = config = config or SpnConfig()
         sets, heads, c, widths = config.sets, config.heads, config.channels, config.guidance.widths
+        merges = 1 if config.merge == "learned" else 0
         self.guidance = Guidance(config.guidance)
-        self.spread = GateHead(widths[0], sets, 2 * sets)
-        self.settle = GateHead(config.guidance.full, 1, 1)
-        self.edges = conv(config.guidance.full, 1)
-        self.lookup = Lookup(widths[3], heads)
-        self.features = conv(widths[1], config.features, 1)
+        self.spread = GateHead(widths[0], sets, 2 * sets * merges)
+        self.settle = GateHead(config.guidance.full, 1, merges)
+        self.edges = conv(config.guidance.full, 1) if config.normalised else None
+        self.lookup = Lookup(widths[3], heads) if heads else None
+        self.features = conv(widths[1], config.features, 1) if config.correct else None
         opinions = sets + heads
-        self.correction = Correction(config.features + (opinions + 1) * (c + 1), opinions + c + 2, config.correct)
+        outputs = opinions + c + 2
+        self.correction: Correction | Verdict = Verdict(outputs)
+        if config.correct:
+            self.correction = Correction(config.features + (opinions + 1) * (c + 1), outputs, config.correct)
         with torch.no_grad():
-            self.edges.weight.mul_(0.1)
-            assert self.correction.out.bias is not None
-            self.correction.out.bias.zero_()
-            self.correction.out.bias[sets:opinions] = -2.0  # scans first, the lookup where it has shown its worth
+            if self.edges is not None:
+                self.edges.weight.mul_(0.1)
+            bias = self.correction.answer if isinstance(self.correction, Verdict) else self.correction.out.bias
+            assert bias is not None
+            bias.zero_()
+            bias[sets:opinions] = -2.0  # scans first, the lookup where it has shown its worth
 
     def describe(self, lightness: Tensor) -> Description:
         """Guidance, gates, likeness and features of a picture."""
         found = self.guidance(pad_to_stride(lightness) / 50.0 - 1.0)
         spread, merges = self.spread(found.half)
         settle, last = self.settle(found.full)
-        first, second = merges.split(self.config.sets, 1)
-        likeness, places = self.lookup(found.sixteenth)
-        edges = self.edges(found.full).float()
-        return Description(
-            spread, settle, (first, second, last), edges, likeness, places, self.features(found.quarter)
-        )
+        first, second = merges.chunk(2, 1) if merges.shape[1] else (merges, merges)
+        edges = None if self.edges is None else self.edges(found.full).float()
+        likeness, places = (None, (0, 0)) if self.lookup is None else self.lookup(found.sixteenth)
+        features = found.quarter[:, :0] if self.features is None else self.features(found.quarter)
+        return Description(spread, settle, (first, second, last), edges, likeness, places, features)
 
     def fill(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         """Carries the hints over the picture.
@@ -191,20 +215,22 @@ class SpatialPropagationNetwork(nn.Module):
         seen = torch.cat([picture.features, *(clue.to(picture.features.dtype) for clue in clues)], 1)
         mended = enlarge(self.correction(seen).float())  # at half size
         shares, change, doubts = mended.split((self.config.sets + self.config.heads, c, 2), 1)
-        opinions = torch.cat([first, enlarge(alike.flatten(1, 2)).unflatten(1, alike.shape[1:3])], 1)
+        opinions = first
+        if self.lookup is not None:
+            opinions = torch.cat([first, enlarge(alike.flatten(1, 2)).unflatten(1, alike.shape[1:3])], 1)
         # Bounded, because one wild step of training would otherwise be paid for by all that follow.
         draft = (opinions * shares.softmax(1)[:, :, None]).sum(1) + change.clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
         trust, error = doubts.split(1, 1)
         draft, trust, error = enlarge(torch.cat([draft, trust, F.softplus(error)], 1)).split((c, 1, 1), 1)
         draft = draft + (values - draft) * strength
-        dense = self._settle(picture, draft, trust + picture.edges, strength)
-        return {
+        dense = self._settle(picture, draft, trust, strength)
+        out = {
             "values": dense[..., :h, :w] * AB_SCALE,
             "reach": self._reach(log_amount, strength)[..., :h, :w],
             "error": error[..., :h, :w] * AB_SCALE,
             "first": first * AB_SCALE,
-            "alike": alike * AB_SCALE,
         }
+        return out if self.lookup is None else {**out, "alike": alike * AB_SCALE}
 
     def scan_alone(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         """As `fill` for a property (B, K, H, W) of any K and range that the correction was not trained on.
@@ -219,7 +245,7 @@ class SpatialPropagationNetwork(nn.Module):
         error = (first - draft[:, None]).abs().mean((1, 2))[:, None]
         draft, error = enlarge(draft), enlarge(error)
         draft = draft + (values - draft) * strength
-        dense = self._settle(picture, draft, picture.edges, strength)
+        dense = self._settle(picture, draft, torch.zeros_like(strength), strength)
         return {
             "values": dense[..., :h, :w],
             "reach": self._reach(log_amount, strength)[..., :h, :w],
@@ -234,16 +260,18 @@ class SpatialPropagationNetwork(nn.Module):
         c, sets = hints.shape[1] - 1, self.config.sets
         carried = hints.repeat(1, sets, 1, 1)
         for merges in picture.merges[:2]:
-            carried = normalised_scan(carried, picture.spread, merges)
+            carried = merged_scan(carried, picture.spread, merges)
         weighted, amount = carried.unflatten(1, (sets, c + 1)).split((c, 1), 2)
         amount = amount.clamp(min=TINY)
-        return weighted / amount, amount[:, :, 0].log10()
+        return weighted / amount if self.config.normalised else weighted, amount[:, :, 0].log10()
 
     def _settle(self, picture: Description, draft: Tensor, trust: Tensor, strength: Tensor) -> Tensor:
         """The last pass, at full size: the draft (B, C, H, W) weighs by the logit of its trust, hints by their own."""
-        trust = torch.sigmoid(trust) * (1.0 - strength) + strength
+        if picture.edges is None:
+            return merged_scan(draft, picture.settle, picture.merges[2])
+        trust = torch.sigmoid(trust + picture.edges) * (1.0 - strength) + strength
         weighted = torch.cat([draft * trust, trust], 1)
-        settled, weight = normalised_scan(weighted, picture.settle, picture.merges[2]).split((draft.shape[1], 1), 1)
+        settled, weight = merged_scan(weighted, picture.settle, picture.merges[2]).split((draft.shape[1], 1), 1)
         return settled / weight.clamp(min=TINY)
 
     def _reach(self, log_amount: Tensor, strength: Tensor) -> Tensor:
@@ -253,6 +281,8 @@ class SpatialPropagationNetwork(nn.Module):
         """What is hinted at like places, at quarter size: (B, heads, C, h, w); log10 of how much (B, heads, h, w)."""
         c = self.config.channels
         size = (hints.shape[-2] // 4, hints.shape[-1] // 4)
+        if picture.likeness is None:
+            return hints.new_zeros(hints.shape[0], 0, c, *size), hints.new_zeros(hints.shape[0], 0, *size)
         tokens = F.adaptive_avg_pool2d(hints, picture.places).flatten(2).transpose(1, 2)  # B, T, C + 1
         # Not in 16 bits: turning the whole table would take longer than the product.
         with torch.autocast(hints.device.type, enabled=False):

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli import ablation
 from app.cli.options import progress_option
+from app.cli.train import DEFAULT_DATA
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from kernels.bench import KernelTable
+    from propagation.bench.ablation import AblationTable
     from propagation.bench.carry import CarryTable
     from propagation.bench.densify import DensifyTable
     from propagation.bench.hdr import HdrTable
@@ -31,7 +34,7 @@ DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp
 
 
 @click.command("bench", short_help="Measure against the baselines and print the tables.")
-@click.argument("what", type=click.Choice(["densify", "propagate", "hdr", "kernels"]))
+@click.argument("what", type=click.Choice(["densify", "propagate", "hdr", "kernels", "ablation"]))
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every single score.")
 @click.option("--every", type=click.IntRange(min=2), multiple=True, help="Frames between keys. Default: 10 20 30 40.")
@@ -43,6 +46,15 @@ DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp
     type=click.IntRange(min=1),
     help="Pictures of each folder (densify), frames of each clip, clips of each panorama (hdr).",
 )
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.05, max=20),
+    default=20,
+    show_default=True,
+    help="Training of every variant (ablation).",
+)
+@click.option("--data", default=str(DEFAULT_DATA), metavar="FOLDER", help="Clips and photos to train on (ablation).")
+@click.option("--runs", default="runs", show_default=True, metavar="FOLDER", help="Where variants train (ablation).")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for ours; the baselines always use one.")
 @progress_option
@@ -53,6 +65,9 @@ def command(
     every: Sequence[int],
     clips: Sequence[str],
     limit: int | None,
+    minutes: float,
+    data: str,
+    runs: str,
     device: str,
     threads: int | None,
     progress_form: str,
@@ -61,7 +76,8 @@ def command(
 
     `propagate` takes a folder of clips in color, `densify` one or several of photographs or clips (their middle frame).
     Without FOLDER the demo's clip is measured. `hdr` takes the folder that holds the validation panoramas. `kernels`
-    takes none and measures the scans on this machine.
+    takes none and measures the scans on this machine. `ablation spn` trains the network without one part at a time and
+    judges on FOLDER like `densify`; stopped, it goes on where it was.
     """
     from app import machine
     from app.cli.progress import print_json, shown
@@ -72,11 +88,14 @@ def command(
         raise click.UsageError("hdr measures one FOLDER, the one that holds env_cc0_pmndrs and exr")
     if what == "kernels" and folders:
         raise click.UsageError("kernels measures no FOLDER")
+    network, folders = ablation.choose(folders) if what == "ablation" else ("", folders)
     machine.set_threads(threads)
     target = machine.choose_device(device)
     with _folders(folders) as chosen, shown("measure", progress_form) as progress:
-        table: DensifyTable | CarryTable | HdrTable | KernelTable
-        if what == "kernels":
+        table: DensifyTable | CarryTable | HdrTable | KernelTable | AblationTable
+        if what == "ablation":
+            table = ablation.measure(network, chosen, minutes, Path(data), Path(runs), limit, progress)
+        elif what == "kernels":
             table = _kernels(progress)
         elif what == "hdr":
             table = _hdr(chosen[0], list(clips) or None, limit, progress)

@@ -11,10 +11,12 @@ import click
 # Name -> the recipe's module and its dataclass.
 RECIPES = {
     "spn-color": ("propagation.training.spn_color", "SpnColorRecipe"),
+    "spn-published": ("propagation.training.spn_published", "SpnPublishedRecipe"),
     "tpn-color": ("propagation.training.tpn_color", "TpnColorRecipe"),
+    "tpn-published": ("propagation.training.tpn_published", "TpnPublishedRecipe"),
 }
 DEFAULT_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-WEIGHTS_VERSION = "1"
+WEIGHTS_VERSION = "2"
 
 
 @click.command("train", short_help="Train a network.")
@@ -24,7 +26,7 @@ WEIGHTS_VERSION = "1"
 @click.option("--minutes", type=click.FloatRange(min=0.05), help="How long to train; default: what the recipe says.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use; default: every core.")
 def command(name: str, data: str, runs: str, minutes: float | None, threads: int | None) -> None:
-    """Train the network NAME (spn-color or tpn-color) by its recipe.
+    """Train the network NAME by its recipe.
 
     Stopped with Ctrl-C, the same command goes on where it was. The finished weights lie in the run's folder; the
     program takes those in assets/weights, so a better file is copied there by hand.

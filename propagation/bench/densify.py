@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -188,7 +189,9 @@ def run(
     scores: list[FillScore] = []
     with one_opencv_thread():
         pictures = {
-            (folder, size): list(read_pictures(folder, size))[:limit] for folder in map(Path, folders) for size in sizes
+            (folder, size): list(islice(read_pictures(folder, size), limit))
+            for folder in map(Path, folders)
+            for size in sizes
         }
         work = [
             (kind, folder.name, picture)

@@ -65,6 +65,29 @@ def test_hdr_beside_every_baseline(run_cli: Run, tmp_path: Path, monkeypatch: py
     assert run_cli("bench", "hdr").code == 2
 
 
+def test_an_ablation_is_trained_and_judged(run_cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+
+    def measure(network: str, folders: list[Path], minutes: float, data: Path, runs: Path, *rest: object) -> object:
+        asked.update(network=network, folders=folders, minutes=minutes, data=data, runs=runs)
+        return types.SimpleNamespace(markdown=lambda: "| a table |")
+
+    monkeypatch.setattr("app.cli.ablation.measure", measure)
+    ran = run_cli("bench", "ablation", "spn", tmp_path, "--minutes", "2", "--runs", tmp_path / "runs")
+    assert ran.code == 0, ran.err
+    assert "| a table |" in ran.out
+    assert (asked["network"], asked["folders"], asked["minutes"]) == ("spn", [tmp_path], 2)
+    assert run_cli("bench", "ablation").code == 2
+    assert run_cli("bench", "ablation", "no-such-network").code == 2
+    assert run_cli("bench", "ablation", "spn", "--minutes", "21").code == 2, "budgets of at most 20 minutes"
+
+
+def test_an_ablation_needs_its_training_data(run_cli: Run, clips: Path, tmp_path: Path) -> None:
+    ran = run_cli("bench", "ablation", "spn", "--data", tmp_path / "gone", "--runs", tmp_path / "runs")
+    assert ran.code == 3
+    assert "--data" in ran.err
+
+
 def test_without_a_folder_the_demo_clip_is_measured(run_cli: Run, clips: Path) -> None:
     ran = run_cli("bench", "propagate", "--every", "7")
     assert ran.code == 0, ran.err

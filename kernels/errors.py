@@ -1,4 +1,7 @@
-"""Typed errors of the kernels floor."""
+"""Typed errors of the kernels floor, and where it says what is no error."""
+
+# The logger that tells, in words for a person, when a GPU is given up and the CPU goes on.
+DEVICE_LOG = "huecast.device"
 
 
 class KernelError(Exception):

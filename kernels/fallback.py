@@ -4,60 +4,100 @@ from __future__ import annotations
 
 import copy
 import logging
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+from kernels.errors import DEVICE_LOG
+
 Model = TypeVar("Model", bound=nn.Module)
 Result = TypeVar("Result")
 
-_log = logging.getLogger("huecast.device")
+_log = logging.getLogger(DEVICE_LOG)
 
 
 def gpu_failure(error: BaseException) -> str | None:
     """What happened, in words for a person, if `error` is a GPU's failure; None for every other error.
 
     torch gives running out of memory a class of its own; for a device that is lost it raises RuntimeErrors that begin
-    with "CUDA error", and CuPy errors of its own whose names begin with CUDA.
+    with "CUDA error" (or the name of the library that noticed first), and CuPy errors whose names begin with CUDA.
     """
-    if isinstance(error, torch.OutOfMemoryError) or "CUDA_ERROR_OUT_OF_MEMORY" in str(error):
+    if lacks_memory(error):
         return "the GPU has too little free memory"
     if type(error).__name__.startswith(("CUDARuntimeError", "CUDADriverError")) or (
-        isinstance(error, RuntimeError) and str(error).startswith("CUDA error")
+        isinstance(error, RuntimeError) and str(error).startswith(("CUDA error", "cuDNN error"))
     ):
         return f"the GPU failed ({str(error).splitlines()[0]})"
     return None
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether `error` says that the GPU's memory is full, so that a smaller piece of the work may still fit."""
+    return isinstance(error, torch.OutOfMemoryError) or "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
 
 
 class Placed(Generic[Model]):
     """A model on a device, with a copy in main memory to go on with when that device fails.
 
     After a CUDA error nothing on the device can be read any more, so the copy is made beforehand, and work must bring
-    its inputs from main memory: `run(work)` calls work(model, device), where what it returns has left the device.
+    its inputs from main memory: `run(work)` calls work(model, device), where what it returns has left the device (or
+    is only ever used on the device that it was made on). Several threads may run at once.
     """
 
-    def __init__(self, model: Model, device: str, tell: Callable[[str], None] = _log.warning) -> None:
+    def __init__(self, model: Model, device: str = "cpu", tell: Callable[[str], None] = _log.warning) -> None:
         self._spare = model.cpu().eval()
-        self.device = device
-        self.model = self._spare if device == "cpu" else copy.deepcopy(self._spare).to(device)
         self._tell = tell
-
-    def run(self, work: Callable[[Model, str], Result]) -> Result:
-        """Does the work; on the CPU, from now on, when the GPU fails. Other errors pass through."""
-        try:
-            return work(self.model, self.device)
-        except Exception as error:
-            reason = gpu_failure(error)
-            if self.device == "cpu" or reason is None:
-                raise
-            self._tell(f"{reason}; going on with the CPU, which is slower")
-        # Outside of the handler, so that the error's traceback keeps no tensor of the lost attempt alive.
-        self.model, self.device = self._spare, "cpu"
-        if torch.cuda.is_initialized():
+        self._leaving = threading.Lock()
+        self._place = (self._spare, device)
+        if device != "cpu":
             try:
-                torch.cuda.empty_cache()
-            except RuntimeError:  # the device is lost; there is nothing left to free
-                pass
-        return work(self.model, self.device)
+                self._place = (copy.deepcopy(self._spare).to(device), device)
+            except Exception as error:
+                self._leave(error)
+
+    @property
+    def device(self) -> str:
+        """Where the model is now."""
+        return self._place[1]
+
+    def run(self, work: Callable[[Model, str], Result], *smaller: Callable[[Model, str], Result]) -> Result:
+        """Does the work; on the CPU, from now on, when the GPU fails. Other errors pass through.
+
+        `smaller` do the same work in pieces that need less memory, the largest pieces first: where the GPU has too
+        little memory for the whole, they are tried there before it is given up. The CPU does the whole.
+        """
+        model, device = self._place
+        attempts = [work, *smaller] if device != "cpu" else []
+        while attempts:
+            attempt = attempts.pop(0)
+            try:
+                return attempt(model, device)
+            except Exception as error:
+                if not (attempts and lacks_memory(error)):
+                    self._leave(error)
+                    attempts = []
+            # Outside of the handler, so that the error's traceback keeps no tensor of the lost attempt alive.
+            _free()
+        return work(*self._place)
+
+    def _leave(self, error: Exception) -> None:
+        """Goes to the CPU and says so, once; raises `error` again where it is no failure of a GPU."""
+        reason = gpu_failure(error)
+        if reason is None:
+            raise error
+        with self._leaving:
+            if self._place[1] != "cpu":
+                self._place = (self._spare, "cpu")
+                self._tell(f"{reason[0].upper()}{reason[1:]}; going on with the CPU, which is slower.")
+
+
+def _free() -> None:
+    """Hands the memory that torch keeps back to the GPU, if that still answers."""
+    if torch.cuda.is_initialized():
+        try:
+            torch.cuda.empty_cache()
+        except RuntimeError:  # the device is lost; there is nothing left to free
+            pass

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kernels.fallback import Placed
 from propagation.errors import HintError
 from propagation.precision import channels_last, fast_convolutions
 from propagation.spn import Description, SpatialPropagationNetwork
@@ -32,12 +33,16 @@ class Hints:
     strength: Floats
 
 
-@dataclass(frozen=True)
+@dataclass
 class PreparedFrame:
-    """All that depends on the picture alone; made by `Densifier.prepare`, kept while a person paints."""
+    """All that depends on the picture alone; made by `Densifier.prepare`, kept while a person paints.
 
-    shape: tuple[int, int]
-    description: Description
+    `described`: the device it was described on, and the description there; made anew, from lightness (H, W), where the
+    densifier had to leave that device.
+    """
+
+    lightness: Floats
+    described: tuple[str, Description]
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,13 @@ def confidence_of(error: NDArray[Any]) -> Floats:
 
 
 class Densifier:
-    """Fills frames from hints. `prepare` and `fill` may be called from several threads at once."""
+    """Fills frames from hints. `prepare` and `fill` may be called from several threads at once.
+
+    Where a GPU fails or lacks memory the CPU goes on, see `kernels.fallback`.
+    """
 
     def __init__(self, model: SpatialPropagationNetwork, device: str = "cpu") -> None:
-        self.model = channels_last(model.to(device).eval())
-        self.device = device
+        self._placed = Placed(channels_last(model), device)
 
     @classmethod
     def load(cls, name: str = "spn-color", device: str = "cpu") -> Densifier:
@@ -79,8 +86,7 @@ class Densifier:
             raise HintError(f"a lightness picture is (H, W), not {lightness.shape}")
         if not np.isfinite(lightness).all():
             raise HintError("the lightness picture holds NaN or infinite values")
-        with torch.inference_mode(), fast_convolutions(self.device):
-            return PreparedFrame(lightness.shape, self.model.describe(self._tensor(lightness[..., None])))
+        return PreparedFrame(lightness, self._placed.run(lambda model, device: _describe(model, device, lightness)))
 
     def fill(self, prepared: PreparedFrame, hints: Hints) -> Dense:
         """The dense property. Where strength is 1 the hint's own value comes through exactly.
@@ -91,26 +97,37 @@ class Densifier:
         Raises HintError when the hints are of another size than the frame, hold NaN, or are empty.
         """
         values, strength = hints.values, hints.strength
-        if values.ndim != 3 or values.shape[:2] != prepared.shape or strength.shape != prepared.shape:
-            raise HintError(
-                f"the frame is {prepared.shape}, the hints are {values.shape} with strength {strength.shape}"
-            )
+        shape = prepared.lightness.shape
+        if values.ndim != 3 or values.shape[:2] != shape or strength.shape != shape:
+            raise HintError(f"the frame is {shape}, the hints are {values.shape} with strength {strength.shape}")
         if not (np.isfinite(values).all() and np.isfinite(strength).all()):
             raise HintError("the hints hold NaN or infinite values")
         if not (strength > 0).any():
             raise HintError("nothing is painted", advice="Give at least one pixel a strength above zero")
-        learned = values.shape[2] == self.model.config.channels
-        fill = self.model.fill if learned else self.model.scan_alone
-        known, wanted = self._tensor(strength[..., None]).clamp(0, 1), self._tensor(values)
-        with torch.inference_mode(), fast_convolutions(self.device):
-            out = fill(prepared.description, wanted, known)
-            dense = torch.where(known >= 1, wanted, out["values"])
-            reach = (1 + out["reach"] / _REACH_DECADES).clamp(0, 1)
-            error = out["error"] * (1 - known)
-        maps = (x[0].permute(1, 2, 0).contiguous().cpu().numpy() for x in (dense, reach, error))
-        dense_map, reach_map, error_map = maps
-        return Dense(dense_map, reach_map[..., 0], confidence_of(error_map[..., 0]), error_map[..., 0])
+        dense, reach, error = self._placed.run(lambda model, device: _fill(model, device, prepared, hints))
+        return Dense(dense, reach[..., 0], confidence_of(error[..., 0]), error[..., 0])
 
-    def _tensor(self, image: Floats) -> torch.Tensor:
-        """(H, W, C) numpy to (1, C, H, W) on the device."""
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))[None].to(self.device)
+
+def _describe(model: SpatialPropagationNetwork, device: str, lightness: Floats) -> tuple[str, Description]:
+    with torch.inference_mode(), fast_convolutions(device):
+        return device, model.describe(_tensor(lightness[..., None], device))
+
+
+def _fill(model: SpatialPropagationNetwork, device: str, prepared: PreparedFrame, hints: Hints) -> list[Floats]:
+    """Values, reach and expected error, each (H, W, channels), in main memory."""
+    if prepared.described[0] != device:
+        prepared.described = _describe(model, device, prepared.lightness)
+    _, description = prepared.described
+    fill = model.fill if hints.values.shape[2] == model.config.channels else model.scan_alone
+    known, wanted = _tensor(hints.strength[..., None], device).clamp(0, 1), _tensor(hints.values, device)
+    with torch.inference_mode(), fast_convolutions(device):
+        out = fill(description, wanted, known)
+        dense = torch.where(known >= 1, wanted, out["values"])
+        reach = (1 + out["reach"] / _REACH_DECADES).clamp(0, 1)
+        error = out["error"] * (1 - known)
+    return [x[0].permute(1, 2, 0).contiguous().cpu().numpy() for x in (dense, reach, error)]
+
+
+def _tensor(image: Floats, device: str) -> torch.Tensor:
+    """(H, W, C) numpy to (1, C, H, W) on the device."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))[None].to(device)

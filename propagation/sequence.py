@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kernels.fallback import Placed
 from propagation.alignment import MotionEstimator, Tracker, luma8
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
@@ -41,12 +43,13 @@ class Carried:
 class Carrier:
     """The trained network with its tracker. One carrier serves one thread at a time.
 
-    `aligned=False` leaves out motion: both candidates stand still and the network alone finds what moved.
+    `aligned=False` leaves out motion: both candidates stand still and the network alone finds what moved. Where a GPU
+    fails or lacks memory the CPU goes on, see `kernels.fallback`.
     """
 
     def __init__(self, model: TemporalPropagationNetwork, device: str = "cpu", *, aligned: bool = True) -> None:
-        self.model = channels_last(model.to(device).eval())
-        self.device, self.aligned = device, aligned
+        self._placed = Placed(channels_last(model), device)
+        self.aligned = aligned
         self._motion = MotionEstimator()
 
     @classmethod
@@ -73,7 +76,8 @@ class Carrier:
                 index, light, code, motion = coming
                 back, forth = motion.result()
                 coming = self._look_ahead(ahead, lightness_of, next(indices, None), code)
-                values, error = self._infer(light, tracker.step(light, back, forth))
+                clues = tracker.step(light, back, forth)
+                values, error = self._placed.run(partial(_infer, light=light, clues=clues))
                 tracker.accept(light, values, error)
                 yield Carried(index, values, confidence_of(error), error)
 
@@ -92,13 +96,14 @@ class Carrier:
             return None, None
         return self._motion.flow(code, came), self._motion.flow(came, code, fine=False)
 
-    def _infer(self, light: Floats, clues: Floats) -> tuple[Floats, Floats]:
-        """The network's values (h, w, C) and expected error (h, w) for a frame."""
-        with torch.inference_mode(), fast_convolutions(self.device):
-            maps = (torch.from_numpy(np.ascontiguousarray(m))[None].to(self.device) for m in (light[None], clues))
-            out = self.model(*maps)
-        values, error = (out[k][0].permute(1, 2, 0).cpu().numpy() for k in ("values", "error"))
-        return np.ascontiguousarray(values), np.ascontiguousarray(error[..., 0])
+
+def _infer(model: TemporalPropagationNetwork, device: str, light: Floats, clues: Floats) -> tuple[Floats, Floats]:
+    """The network's values (h, w, C) and expected error (h, w) for a frame, in main memory."""
+    with torch.inference_mode(), fast_convolutions(device):
+        maps = (torch.from_numpy(np.ascontiguousarray(m))[None].to(device) for m in (light[None], clues))
+        out = model(*maps)
+    values, error = (out[k][0].permute(1, 2, 0).cpu().numpy() for k in ("values", "error"))
+    return np.ascontiguousarray(values), np.ascontiguousarray(error[..., 0])
 
 
 def carry(

@@ -1,6 +1,9 @@
-"""A GPU that fails: the CPU goes on, and says so."""
+"""A GPU that fails: smaller pieces where memory lacks, then the CPU, with a word. "cpu:0" stands for the GPU."""
 
 from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import torch
@@ -8,44 +11,101 @@ from torch import nn
 
 from kernels.fallback import Placed, gpu_failure
 
-
-class FailingPlaced(Placed[nn.Linear]):
-    """Pretends to be on a GPU, which needs no GPU to fail."""
-
-    def __init__(self, tell):
-        super().__init__(nn.Linear(2, 1), "cpu", tell)
-        self.device = "cuda"
-
-
+FULL = torch.OutOfMemoryError("CUDA out of memory.")
 LOST = RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later")
+ONES = torch.ones(1, 2)
 
 
-@pytest.mark.parametrize(("error", "word"), [(torch.OutOfMemoryError("CUDA out of memory."), "memory"),
-                                             (LOST, "unspecified launch failure")])
-def test_the_cpu_goes_on_and_says_so_once(error, word):
-    said, devices = [], []
-    placed = FailingPlaced(said.append)
+def failing(error, devices):
+    """Work that `error` ends everywhere but on the CPU, and that writes down where it was tried."""
 
     def work(model, device):
         devices.append(device)
-        if device == "cuda":
+        if device != "cpu":
             raise error
-        return model(torch.ones(1, 2))
+        return model(ONES)
 
-    assert torch.equal(placed.run(work), placed.run(work))
-    assert devices == ["cuda", "cpu", "cpu"]
+    return work
+
+
+@pytest.mark.parametrize(("error", "word"), [(FULL, "memory"), (LOST, "unspecified launch failure")])
+def test_the_cpu_goes_on_and_says_so_once(error, word):
+    said, devices = [], []
+    model = nn.Linear(2, 1)
+    placed = Placed(model, "cpu:0", said.append)
+    work = failing(error, devices)
+    assert torch.equal(placed.run(work), model(ONES)) and torch.equal(placed.run(work), model(ONES))
+    assert devices == ["cpu:0", "cpu", "cpu"] and placed.device == "cpu"
     assert len(said) == 1 and word in said[0] and "CPU" in said[0]
 
 
+def test_without_memory_smaller_pieces_are_tried_first():
+    devices, sizes = [], []
+    placed = Placed(nn.Linear(2, 1), "cpu:0", pytest.fail)
+
+    def halves(model, device):
+        sizes.append(2)
+        raise FULL
+
+    def quarters(model, device):
+        sizes.append(4)
+        return device
+
+    assert placed.run(failing(FULL, devices), halves, quarters) == "cpu:0"
+    assert sizes == [2, 4] and devices == ["cpu:0"]
+
+
+def test_where_the_smallest_pieces_do_not_fit_the_cpu_does_the_whole():
+    said, devices = [], []
+    placed = Placed(nn.Linear(2, 1), "cpu:0", said.append)
+    placed.run(failing(FULL, devices), failing(FULL, devices))
+    assert devices == ["cpu:0", "cpu:0", "cpu"] and len(said) == 1
+
+
+def test_a_lost_gpu_is_not_tried_with_smaller_pieces():
+    devices = []
+    placed = Placed(nn.Linear(2, 1), "cpu:0", lambda text: None)
+    placed.run(failing(LOST, devices), lambda model, device: pytest.fail("the GPU is lost"))
+    assert devices == ["cpu:0", "cpu"]
+
+
+def test_a_gpu_without_room_for_the_model_is_left_at_once():
+    class Large(nn.Linear):
+        def to(self, *where):
+            raise FULL
+
+    said = []
+    placed = Placed(Large(2, 1), "cpu:0", said.append)
+    assert placed.device == "cpu" and "memory" in said[0]
+    assert placed.run(lambda model, device: device) == "cpu"
+
+
+def test_two_threads_that_fail_at_once_say_it_once():
+    said, both = [], Barrier(2)
+    placed = Placed(nn.Linear(2, 1), "cpu:0", said.append)
+
+    def work(model, device):
+        if device != "cpu":
+            both.wait(10)
+            raise LOST
+        return device
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [job.result() for job in [pool.submit(placed.run, work) for _ in range(2)]] == ["cpu", "cpu"]
+    assert len(said) == 1
+
+
 def test_other_errors_pass_through():
-    placed = FailingPlaced(lambda text: pytest.fail(text))
+    placed = Placed(nn.Linear(2, 1), "cpu:0", pytest.fail)
     with pytest.raises(ValueError, match="hints"):
-        placed.run(lambda model, device: (_ for _ in ()).throw(ValueError("no hints")))
-    assert placed.device == "cuda"
+        placed.run(failing(ValueError("no hints"), []))
+    assert placed.device == "cpu:0"
     assert gpu_failure(RuntimeError("shapes do not fit")) is None
 
 
 def test_a_failure_on_the_cpu_is_no_failure_of_a_gpu():
-    placed = Placed(nn.Linear(2, 1), "cpu", lambda text: pytest.fail(text))
+    def work(model, device):
+        raise LOST
+
     with pytest.raises(RuntimeError, match="CUDA error"):
-        placed.run(lambda model, device: (_ for _ in ()).throw(LOST))
+        Placed(nn.Linear(2, 1), "cpu", pytest.fail).run(work)

@@ -1,9 +1,11 @@
 """Motion between frames, and a tracker that follows one key frame along a clip.
 
-Motion is OpenCV's DIS optical flow on 8-bit L* (preset MEDIUM, and FAST for the way back that tests it). A `Tracker`
-keeps two candidates for the next frame's property and everything that tells how far each can be trusted:
+Motion is OpenCV's DIS optical flow on 8-bit L* (Kroeger et al. 2016). A `Tracker` keeps two candidates for the next
+frame's property and everything that tells how far each can be trusted:
 
-- the *key* candidate: flows composed back to the key frame, the property sampled there once, so it never blurs;
+- the *key* candidate: motion composed back to the key frame, the property sampled there once, so it never blurs. Steps
+  drift; so at every frame the composed motion is the first guess of a search in the key frame itself, and where that
+  finds a place that looks more like the pixel, the track is anchored there anew;
 - the *previous* candidate: the last result, moved by one step of motion.
 
 Its clues feed the temporal propagation network. Without alignment (`aligned=False`) both candidates stand still and the
@@ -12,6 +14,7 @@ network has to find from the pictures alone what moved.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -27,7 +30,7 @@ CLUES = (
     "key lightness",
     "key a",
     "key b",
-    "key round trip",
+    "key gap",
     "key worst step",
     "key inside",
     "previous lightness",
@@ -37,8 +40,11 @@ CLUES = (
     "previous inside",
     "previous error",
 )
-# Round-trip clue where no motion is known; about that of a 3 pixel error.
+# Gap and round-trip clues where no motion is known; about that of a 3 pixel error.
 _UNKNOWN = 1.4
+# A track is anchored anew where the place found in the key frame differs from the frame by less than this share of what
+# the composed place does, over this many pixels around, and lies no further from it than this share of the frame.
+_BETTER, _AROUND, _FURTHEST = 0.95, 7, 1 / 12
 
 
 def luma8(lightness: Floats) -> NDArray[np.uint8]:
@@ -52,18 +58,28 @@ class MotionEstimator:
     def __init__(self) -> None:
         self._fine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._quick: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        # Its own instance, because DIS keeps a first guess for all later calls. Half the work of MEDIUM: the guess is
+        # close.
+        self._anchor: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._anchor.setPatchStride(4)
+        self._anchor.setGradientDescentIterations(12)
 
     def flow(self, source: NDArray[np.uint8], target: NDArray[np.uint8], *, fine: bool = True) -> Floats:
         """(H, W, 2): pixel (x, y) of `source` is found at (x, y) + flow in `target`. Frames under 16 pixels do not
         move.
 
-        `fine`: preset MEDIUM, for motion that pixels are moved by; else FAST, a fifth of the time, which is good enough
-        to test that motion by the way back.
+        `fine`: preset MEDIUM; else FAST, a fifth of the time, which is good enough for a step whose drift is mended.
         """
         if min(source.shape) < 16:
             return np.zeros((*source.shape, 2), np.float32)
         # None, not an array to fill: DIS takes an array for its first guess, and keeps it for all later calls.
         return np.asarray((self._fine if fine else self._quick).calc(source, target, None), np.float32)
+
+    def refine(self, source: NDArray[np.uint8], target: NDArray[np.uint8], guess: Floats) -> Floats:
+        """`flow` from a first guess (H, W, 2) that leads into `target` everywhere; frames under 16 pixels keep it."""
+        if min(source.shape) < 16:
+            return guess
+        return np.asarray(self._anchor.calc(source, target, guess.copy()), np.float32)
 
 
 def grid(height: int, width: int) -> Floats:
@@ -77,30 +93,77 @@ def warp(picture: Floats, positions: Floats) -> Floats:
     return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
+def _blur(picture: Floats, side: int) -> Floats:
+    """Means over squares of `side` pixels, border replicated."""
+    return np.asarray(cv2.blur(picture, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a frame's pixels moved. step (H, W, 4): position x, y in the previous frame, logarithm of 1 + the pixels by
+    which the way there and back fails to close, whether it lies inside. tracks (H, W, 5): position x, y in the key
+    frame, worst round trip since it was last anchored, whether it always lay inside, logarithm of 1 + the pixels
+    between composed and searched position."""
+
+    lightness: Floats
+    step: Floats
+    tracks: Floats
+
+
 class Tracker:
     """Follows a key frame step by step.
 
     lightness (H, W), L*; values (H, W, C): the property on the key frame; error (H, W): its expected absolute error.
+    Without `motion` both candidates stand still.
     """
 
-    def __init__(self, lightness: Floats, values: Floats, error: Floats | None = None, *, aligned: bool = True) -> None:
-        self.aligned = aligned
+    def __init__(
+        self, lightness: Floats, values: Floats, error: Floats | None = None, *, motion: MotionEstimator | None = None
+    ) -> None:
         h, w = lightness.shape
+        self._motion = motion
         self._key = np.dstack([lightness, values]).astype(np.float32)
+        self._key_code = self._code = luma8(lightness)
+        # What `follow` knows of the frame before, and what `clues` knows of it: they may run in two threads.
+        self._tracks = np.dstack([grid(h, w), np.zeros((h, w)), np.ones((h, w)), np.zeros((h, w))]).astype(np.float32)
         self._lightness, self._values = lightness, values
         self._error = np.zeros_like(lightness) if error is None else error
-        self._from_key = grid(h, w)
-        # Position in the key frame, worst round trip so far, still inside.
-        self._tracks = np.dstack([self._from_key, np.zeros((h, w), np.float32), np.ones((h, w), np.float32)])
 
-    def step(self, lightness: Floats, back: Floats | None, forth: Floats | None) -> Floats:
-        """Clues for the next frame, (12, H, W) for two channels as `CLUES` names them.
+    def follow(self, lightness: Floats, back: Floats | None = None, forth: Floats | None = None) -> Step | None:
+        """How the next frame's pixels moved, from the pictures alone: it may run ahead of `clues` in another thread.
 
         back (H, W, 2): motion from the new frame to the previous one, forth: from the previous frame to the new one;
-        both may be None when not aligned. Call `accept` with the result before the next step.
+        estimated here unless given. None where both candidates stand still.
         """
-        if not self.aligned or back is None or forth is None:
-            ones = np.ones_like(lightness)
+        if self._motion is None:
+            return None
+        from propagation import tracking  # here because numba takes a second to import
+
+        came, self._code = self._code, luma8(lightness)
+        if back is None or forth is None:
+            back = self._motion.flow(self._code, came, fine=False)
+            forth = self._motion.flow(came, self._code, fine=False)
+        h, w = lightness.shape
+        step, tracks = np.empty((h, w, 4), np.float32), np.empty((h, w, 5), np.float32)
+        guess, found = np.empty((h, w, 2), np.float32), np.empty((h, w, 2), np.float32)
+        run_parts(tracking.compose, (back, forth, self._tracks, step, tracks, guess), h, lightness.size)
+        direct = self._motion.refine(self._code, self._key_code, guess)
+        run_parts(tracking.compare, (lightness, self._key, guess, direct, found), h, lightness.size)
+        found = _blur(found, _AROUND)
+        better = np.empty((h, w), np.float32)
+        limits = (np.float32(_BETTER), np.float32(_FURTHEST * min(h, w)))
+        run_parts(tracking.choose, (guess, direct, found, *limits, better), h, lightness.size)
+        run_parts(tracking.anchor, (direct, _blur(better, 5), tracks), h, lightness.size)
+        self._tracks = tracks
+        return Step(lightness, step, tracks)
+
+    def clues(self, step: Step | None) -> Floats:
+        """Clues for the frame that `follow` has followed, (12, H, W) for two channels as `CLUES` names them.
+
+        Call `accept` with the result before the next clues.
+        """
+        if step is None:
+            ones = np.ones_like(self._lightness)
             unknown = _UNKNOWN * ones
             clues = np.dstack(
                 [self._key, unknown, unknown, ones, self._lightness, self._values, unknown, ones, self._error]
@@ -109,15 +172,11 @@ class Tracker:
         from propagation import tracking  # here because numba takes a second to import
 
         previous = np.dstack([self._lightness, self._values, self._error]).astype(np.float32, copy=False)
-        out = np.empty((6 + 2 * self._key.shape[2], *lightness.shape), np.float32)
-        from_key, tracks = np.empty_like(self._from_key), np.empty_like(self._tracks)
-        rows = lightness.shape[0]
-        run_parts(tracking.follow, (self._from_key, forth, from_key), rows, lightness.size)
-        arguments = (back, forth, previous, self._tracks, from_key, self._key, out, tracks)
-        run_parts(tracking.step, arguments, rows, lightness.size)
-        self._from_key, self._tracks = from_key, tracks
+        h, w = self._lightness.shape
+        out = np.empty((6 + 2 * self._key.shape[2], h, w), np.float32)
+        run_parts(tracking.sample, (step.step, step.tracks, previous, self._key, out), h, h * w)
         return out
 
     def accept(self, lightness: Floats, values: Floats, error: Floats) -> None:
-        """Takes the network's result for the frame of the last `step` as the new previous frame."""
+        """Takes the network's result for the frame of the last `clues` as the new previous frame."""
         self._lightness, self._values, self._error = lightness, values, error

@@ -36,6 +36,23 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
     return nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2)
 
 
+def conv_of_plane(layer: nn.Module, x: Tensor) -> Tensor:
+    """A convolution of pictures of one channel (B, 1, H, W), several times as fast as calling the layer.
+
+    One channel has no layout of its own; torch then takes a way that costs conversions in every layer behind it. With a
+    second channel of zeros it does not.
+    """
+    assert isinstance(layer, nn.Conv2d)
+    pair = F.pad(x, (0, 0, 0, 0, 0, 1)).contiguous(memory_format=torch.channels_last)
+    weight = F.pad(layer.weight, (0, 0, 0, 0, 0, 1)).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(pair, weight, layer.bias, layer.stride, layer.padding)
+
+
+def _conv(layer: nn.Module, x: Tensor) -> Tensor:
+    out: Tensor = layer(x)
+    return out
+
+
 class Block(nn.Module):
     """Two 3x3 convolutions with a residual sum."""
 
@@ -89,15 +106,17 @@ class Guidance(nn.Module):
         self.join = conv(config.full, config.full)
 
     def forward(self, picture: Tensor) -> Features:
-        x, skips = picture, []
-        for down, encode in zip(self.down, self.encode, strict=True):
+        first = conv_of_plane if picture.shape[1] == 1 else _conv
+        x = self.encode[0](F.relu(first(self.down[0], picture)))
+        skips = [x]
+        for down, encode in zip(self.down[1:], self.encode[1:], strict=True):
             x = encode(F.relu(down(x)))
             skips.append(x)
         decoded = []
         for up, decode, skip in zip(self.up, self.decode, reversed(skips[:-1]), strict=True):
             x = decode(enlarge(up(x)) + skip)
             decoded.append(x)
-        full = F.relu(self.stem(picture) + enlarge(self.top(x)))
+        full = F.relu(first(self.stem, picture) + enlarge(self.top(x)))
         return Features(F.relu(full + self.join(full)), x, decoded[1], skips[-1])
 
 
@@ -125,13 +144,19 @@ class GateHead(nn.Module):
     def forward(self, features: Tensor) -> tuple[Gates, Tensor]:
         """features (B, C, H, W) -> gates (left, right, top, bottom first), each (B, sets, 3, ..), and (B, merges, 4,
         H, W)."""
-        b, _, h, w = features.shape
+        size, sets = self.sets * 4, self.sets
+        across, down = self.horizontal(features.transpose(-1, -2)), self.vertical(features)
+        if not torch.is_grad_enabled() and features.device.type == "cpu":
+            from propagation.gate_rows import shares  # here because numba takes a second to import
+
+            sources = ((across, 0), (across, size), (down, 0), (down, size))
+            gates = [shares(logits, channel, sets, 3, _MOST_CARRIED) for logits, channel in sources]
+            return (gates[0], gates[1], gates[2], gates[3]), shares(down, 2 * size, self.merges, 4, 1.0)
         # split and unbind, not slices: the gradient of a slice is a whole map of zeros.
-        size = self.sets * 4
-        left, right = self.horizontal(features.transpose(-1, -2)).float().split(size, 1)
-        top, bottom, merges = self.vertical(features).float().split((size, size, self.merges * 4), 1)
+        left, right = across.float().split(size, 1)
+        top, bottom, merges = down.float().split((size, size, self.merges * 4), 1)
         gates = [self._weights(logits) for logits in (left, right, top, bottom)]
-        return (gates[0], gates[1], gates[2], gates[3]), merges.reshape(b, self.merges, 4, h, w).softmax(2)
+        return (gates[0], gates[1], gates[2], gates[3]), merges.unflatten(1, (self.merges, 4)).softmax(2)
 
     def _weights(self, logits: Tensor) -> Tensor:
         """(B, 4 sets, ..) to the weights of the three neighbours, (B, sets, 3, ..)."""

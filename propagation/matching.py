@@ -32,12 +32,25 @@ class LocalMatching(nn.Module):
     def forward(self, now: Tensor, moved: Tensor, values: Tensor) -> Tensor:
         """now, moved (B, 1, H, W): two pictures, L* scaled to -1..1; values (B, C, H, W) of the moved one. Returns the
         values (B, C, H, W) that fit `now`."""
-        wanted, offered = self.leave(F.relu(self.enter(torch.cat([now, moved])))).float().chunk(2)
+        wanted, offered = self._features(torch.cat([now, moved], 1)).float().chunk(2, 1)
         offered, values = (F.pad(x, (self.radius,) * 4, mode="replicate") for x in (offered, values))
         nearness = self.nearness.exp()
         if not torch.is_grad_enabled() and wanted.device.type == "cpu":
             return _match_fused(wanted, offered, values, nearness)
         return match(wanted, offered, values, nearness)
+
+    def _features(self, pair: Tensor) -> Tensor:
+        """Of two pictures (B, 2, H, W), each by the same two layers, (B, 2 size, H, W): one convolution with weights of
+        zero between the pictures, because several channels are many times as fast as one (`guidance.conv_of_plane`)."""
+        x = pair.contiguous(memory_format=torch.channels_last)
+        for layer in (self.enter, self.leave):
+            w = layer.weight
+            assert layer.bias is not None
+            both = torch.cat([torch.cat([w, torch.zeros_like(w)], 1), torch.cat([torch.zeros_like(w), w], 1)])
+            both = both.contiguous(memory_format=torch.channels_last)
+            x = F.conv2d(x, both, layer.bias.repeat(2), padding=1)
+            x = F.relu(x) if layer is self.enter else x
+        return x
 
 
 def match(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from kernels.fallback import Placed
-from propagation.alignment import MotionEstimator, Tracker, luma8
+from propagation.alignment import MotionEstimator, Step, Tracker
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
 from propagation.precision import channels_last, fast_convolutions
@@ -21,7 +21,6 @@ from propagation.tpn import TemporalPropagationNetwork
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 Floats = NDArray[np.float32]
-Codes = NDArray[np.uint8]
 
 # Between two keys each side weighs with its expected error to this power: the better one nearly decides.
 _FUSION_POWER = 2.0
@@ -68,33 +67,28 @@ class Carrier:
         The motion of the next step is estimated while the network works on this one.
         """
         light = lightness_of(start)
-        tracker = Tracker(light, key.values, key.error, aligned=self.aligned)
+        tracker = Tracker(light, key.values, key.error, motion=self._motion if self.aligned else None)
         with ThreadPoolExecutor(1, "motion") as ahead:
             indices = iter(order)
-            coming = self._look_ahead(ahead, lightness_of, next(indices, None), luma8(light))
+            coming = _look_ahead(ahead, tracker, lightness_of, next(indices, None))
             while coming is not None:
-                index, light, code, motion = coming
-                back, forth = motion.result()
-                coming = self._look_ahead(ahead, lightness_of, next(indices, None), code)
-                clues = tracker.step(light, back, forth)
+                index, light, motion = coming
+                step = motion.result()
+                coming = _look_ahead(ahead, tracker, lightness_of, next(indices, None))
+                clues = tracker.clues(step)
                 values, error = self._placed.run(partial(_infer, light=light, clues=clues))
                 tracker.accept(light, values, error)
                 yield Carried(index, values, confidence_of(error), error)
 
-    def _look_ahead(
-        self, ahead: ThreadPoolExecutor, lightness_of: Callable[[int], Floats], index: int | None, came: Codes
-    ) -> tuple[int, Floats, Codes, Future[tuple[Floats | None, Floats | None]]] | None:
-        """Frame `index` with its motion under way, from the frame of code values `came`; None after the last."""
-        if index is None:
-            return None
-        light = lightness_of(index)
-        code = luma8(light)
-        return index, light, code, ahead.submit(self._estimate, code, came)
 
-    def _estimate(self, code: Codes, came: Codes) -> tuple[Floats | None, Floats | None]:
-        if not self.aligned:
-            return None, None
-        return self._motion.flow(code, came), self._motion.flow(came, code, fine=False)
+def _look_ahead(
+    ahead: ThreadPoolExecutor, tracker: Tracker, lightness_of: Callable[[int], Floats], index: int | None
+) -> tuple[int, Floats, Future[Step | None]] | None:
+    """Frame `index` with its motion under way; None after the last."""
+    if index is None:
+        return None
+    light = lightness_of(index)
+    return index, light, ahead.submit(tracker.follow, light)
 
 
 def _infer(model: TemporalPropagationNetwork, device: str, light: Floats, clues: Floats) -> tuple[Floats, Floats]:

@@ -13,15 +13,18 @@ believed of the key itself is never resampled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels.threads import run_parts
 from propagation.alignment import CLUES
 from propagation.guidance import STRIDE, enlarge, halve, pad_to_stride
 from propagation.matching import LocalMatching
-from propagation.spn import AB_SCALE, Correction, SpatialPropagationNetwork, SpnConfig
+from propagation.spn import AB_SCALE, Correction, Description, SpatialPropagationNetwork, SpnConfig
 
 # Bound of the network's corrections to plain doubt: beyond it a belief is certain and would no longer learn.
 _LARGEST = 4.0
@@ -77,11 +80,14 @@ class TemporalPropagationNetwork(nn.Module):
         self.register_buffer("shift", torch.tensor([s for _, s in scales]).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
-        """Returns `values` and `carried` (B, 2, H, W), what the spatial network alone brings; `error`, `trust` and
-        plain `doubt` (B, 1, H, W): the error in the property's units, the others 0 to 1.
+        """Returns `values` (B, 2, H, W), `error` in the property's units and `trust`, 0 to 1 (B, 1, H, W). With
+        gradients also `carried` (B, 2, H, W), what the spatial network alone brings, and plain `doubt` (B, 1, H, W), 0
+        to 1.
 
         A pixel keeps what it believes as far as it believes it; the rest comes by the scans.
         """
+        if not torch.is_grad_enabled() and lightness.device.type == "cpu":
+            return self._forward_fused(lightness, clues)
         h, w = lightness.shape[-2:]
         seen = torch.addcmul(self.shift, pad_to_stride(torch.cat([lightness, clues], 1), 2 * STRIDE), self.scale)
         now, key_light, key, _, worst, key_in, light, previous, trip, inside, _ = seen.split(
@@ -90,11 +96,8 @@ class TemporalPropagationNetwork(nn.Module):
         differences = torch.cat(
             [(now - key_light).abs(), (now - light).abs(), (key - previous).abs().sum(1, keepdim=True)], 1
         )
-        half = torch.cat([halve(seen), halve(differences)], 1)
-        small, small_key = half[:, :1], half[:, 1:4]
-        found = self.matching(small, small_key[:, :1], small_key)
-        picture = self.spatial.describe(50.0 * (small + 1.0))
-        belief, error = self._judge(torch.cat([half, found], 1), picture.features)
+        belief, error, found, picture = self._judge(torch.cat([halve(seen), halve(differences)], 1))
+        belief = enlarge(belief)
         matched_light, matched = enlarge(found).split((1, 2), 1)
         doubt = torch.cat(
             [
@@ -117,17 +120,51 @@ class TemporalPropagationNetwork(nn.Module):
         plain = (-doubt.detach()).softmax(1)[:, 3:]
         return {
             "values": values[..., :h, :w] * AB_SCALE,
-            "error": F.softplus(error)[..., :h, :w] * (0.2 * AB_SCALE),
+            "error": enlarge(error)[..., :h, :w],
             "trust": sure[..., :h, :w],
             "carried": carried[..., :h, :w] * AB_SCALE,
             "doubt": plain[..., :h, :w],
         }
 
-    def _judge(self, half: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """What the belief network makes of the clues at half size: corrections of the three candidates and none (B, 4,
-        H, W), bounded, and the logit of the expected error (B, 1, H, W)."""
-        seen = F.relu(self.shrink(F.relu(self.enter(half))))
-        found = self.belief(torch.cat([seen, enlarge(features)], 1)).float()
-        belief, error = found.split((4, 1), 1)
+    def _forward_fused(self, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
+        """`values`, `error` and `trust` as above, a picture at a time, with the work at full size in few passes."""
+        from propagation import belief_rows  # here because numba takes a second to import
+
+        pictures = [self._one_fused(belief_rows, maps) for maps in torch.cat([lightness, clues], 1)]
+        return {name: torch.stack([picture[name] for picture in pictures]) for name in pictures[0]}
+
+    def _one_fused(self, rows: ModuleType, maps: Tensor) -> dict[str, Tensor]:
+        """maps (13, H, W): lightness and clues of one picture."""
+        h, w = maps.shape[-2:]
+        size = ((h + -h % (2 * STRIDE)) // 2, (w + -w % (2 * STRIDE)) // 2)
+        seen = (maps.numpy(), self.scale.flatten().numpy(), self.shift.flatten().numpy())
+        half = torch.empty(*size, 16)
+        run_parts(rows.see, (*seen, half.numpy()), size[0], h * w)
+        belief, error, found, picture = self._judge(half.permute(2, 0, 1)[None])
+        doubts = torch.stack([d.weights for d in (self.doubt_key, self.doubt_matched, self.doubt_previous)])
+        kept, hints = torch.empty(3, h, w), torch.empty(3, *size)
+        judged = (belief[0].contiguous().numpy(), found[0].contiguous().numpy(), doubts.numpy())
+        arguments = (*seen, *judged, np.float32(self.resignation), kept.numpy(), hints.numpy())
+        run_parts(rows.believe, arguments, size[0], h * w)
+        weighted, strength = hints[None].split((2, 1), 1)
+        filled = self.spatial.fill(picture, weighted / (strength + 1e-6) * AB_SCALE, strength)
+        values = torch.empty(h, w, 2)
+        carried = filled["values"][0].contiguous().numpy() / np.float32(AB_SCALE)
+        run_parts(rows.settle, (kept.numpy(), carried, np.float32(AB_SCALE), values.numpy()), h, h * w)
+        return {
+            "values": values.permute(2, 0, 1),
+            "error": enlarge(error)[0, :, :h, :w],
+            "trust": 1.0 - kept[2:],
+        }
+
+    def _judge(self, half: Tensor) -> tuple[Tensor, Tensor, Tensor, Description]:
+        """From the clues at half size: corrections of the three candidates and none (B, 4, H, W), bounded, and the
+        expected error (B, 1, H, W), both at half size; what matching found (B, 3, H, W); the picture's description."""
+        small, small_key = half[:, :1], half[:, 1:4]
+        found = self.matching(small, small_key[:, :1], small_key)
+        picture = self.spatial.describe(50.0 * (small + 1.0))
+        seen = F.relu(self.shrink(F.relu(self.enter(torch.cat([half, found], 1)))))
+        judged = enlarge(self.belief(torch.cat([seen, enlarge(picture.features)], 1)).float())
+        belief, error = judged.split((4, 1), 1)
         belief = _LARGEST * torch.tanh(belief / _LARGEST)
-        return enlarge(enlarge(belief)), enlarge(enlarge(error))
+        return belief, F.softplus(error) * (0.2 * AB_SCALE), found, picture

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from propagation.alignment import MotionEstimator, Tracker, luma8
+from propagation.alignment import MotionEstimator, Tracker, luma8, warp
 from propagation.bench.protocol import to_lab
 from propagation.training.clips import Pictures, sequences
 from propagation.training.film import grain
@@ -29,13 +29,11 @@ Floats = NDArray[np.float32]
 @dataclass(frozen=True)
 class MovingSequence:
     """frames (T, H, W, 3) 8-bit RGB; back[t] is the motion from frame t + 1 to t, forth[t] from t to t + 1, (T - 1,
-    H, W, 2), `quick_..` the same as the motion that tests it."""
+    H, W, 2)."""
 
     frames: Pictures
     back: NDArray[np.float16]
     forth: NDArray[np.float16]
-    quick_back: NDArray[np.float16]
-    quick_forth: NDArray[np.float16]
 
 
 def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> list[MovingSequence]:
@@ -44,13 +42,12 @@ def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> l
     motion = MotionEstimator()
     for i, frames in enumerate(sequences(folder, cache, length, per_clip)):
         flows = []
-        for way in ("back", "forth", "quick_back", "quick_forth"):
-            kept = cache / f"motion_{length}_{per_clip}_{i:04d}_{way}.npy"
+        for way in ("back", "forth"):
+            kept = cache / f"motion_{length}_{per_clip}_{i:04d}_quick_{way}.npy"
             if not kept.exists():
                 lights = [luma8(to_lab(f)[..., 0]) for f in frames]
-                sources, targets = (lights[1:], lights[:-1]) if way.endswith("back") else (lights[:-1], lights[1:])
-                fine = not way.startswith("quick")
-                found = [motion.flow(a, b, fine=fine) for a, b in zip(sources, targets, strict=True)]
+                sources, targets = (lights[1:], lights[:-1]) if way == "back" else (lights[:-1], lights[1:])
+                found = [motion.flow(a, b, fine=False) for a, b in zip(sources, targets, strict=True)]
                 np.save(kept, np.stack(found).astype(np.float16), allow_pickle=False)
             flows.append(np.load(kept, mmap_mode="r", allow_pickle=False))
         out.append(MovingSequence(frames, *flows))
@@ -61,7 +58,7 @@ def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> l
 class WalkConfig:
     size: int = 256
     walks: int = 4
-    longest: int = 23  # frames from the key
+    longest: int = 47  # frames from the key
     unaligned: float = 0.1  # share of walks whose candidates stand still
     worn: float = 0.3  # share of walks that look like old film
 
@@ -102,7 +99,7 @@ class _View:
     def motion(self, now: int, came: int) -> tuple[Floats, Floats]:
         """Motion from frame `now` to its neighbour `came`, and from `came` to `now`, each (size, size, 2)."""
         s = self.sequence
-        flows = (s.back, s.quick_forth) if now > came else (s.forth, s.quick_back)
+        flows = (s.back, s.forth) if now > came else (s.forth, s.back)
         sign = np.array((-1 if self.mirror else 1, 1), np.float32)
         back, forth = (self.cut(f[min(now, came)].astype(np.float32)) * sign for f in flows)
         return back, forth
@@ -114,6 +111,7 @@ class _Walk:
     tracker: Tracker
     order: list[int]  # frame indices, the key first
     position: int
+    truth: Floats  # of the frame at `position`
 
 
 class Walks:
@@ -122,23 +120,29 @@ class Walks:
     def __init__(self, material: list[MovingSequence], config: WalkConfig) -> None:
         self.material, self.config = material, config
         self._walks: list[_Walk] = []
+        self._motion = MotionEstimator()
         self._lights: list[Floats] = []
 
-    def step(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """lightness (B, 1, H, W), clues (B, 12, H, W), true colour (B, 2, H, W)."""
+    def step(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """lightness (B, 1, H, W), clues (B, 12, H, W), true color (B, 2, H, W), and the previous frame's true color
+        moved by the motion that moves the previous result (B, 2, H, W)."""
         kept = [walk for walk in self._walks if walk.position + 1 < len(walk.order)]
         self._walks = kept + [self._start(rng) for _ in range(self.config.walks - len(kept))]
-        clues, truths, self._lights = [], [], []
+        clues, truths, moved, self._lights = [], [], [], []
         for walk in self._walks:
             came, walk.position = walk.order[walk.position], walk.position + 1
             now = walk.order[walk.position]
             light, ab = walk.view.frame(now, rng)
-            clues.append(walk.tracker.step(light, *walk.view.motion(now, came)))
+            step = walk.tracker.follow(light, *walk.view.motion(now, came))
+            clues.append(walk.tracker.clues(step))
+            came_from = walk.truth if step is None else warp(walk.truth, step.step[..., :2])
+            walk.truth = ab
             truths.append(ab.transpose(2, 0, 1))
+            moved.append(came_from.transpose(2, 0, 1))
             self._lights.append(light)
-        stacks = (np.stack(self._lights)[:, None], np.stack(clues), np.stack(truths))
-        lightness, seen, truth = (torch.from_numpy(np.ascontiguousarray(stack)) for stack in stacks)
-        return lightness, seen, truth
+        stacks = (np.stack(self._lights)[:, None], np.stack(clues), np.stack(truths), np.stack(moved))
+        lightness, seen, truth, before = (torch.from_numpy(np.ascontiguousarray(stack)) for stack in stacks)
+        return lightness, seen, truth, before
 
     def accept(self, values: Tensor, error: Tensor) -> None:
         """The network's results for the last batch, (B, 2, H, W) and (B, 1, H, W)."""
@@ -160,4 +164,5 @@ class Walks:
         window = (slice(y, y + size), slice(x, x + size))
         view = _View(sequence, size, window, bool(rng.random() < 0.5), float(rng.uniform(0.7, 1.3)), wear)
         light, ab = view.frame(order[0], rng)
-        return _Walk(view, Tracker(light, ab, aligned=bool(rng.random() >= self.config.unaligned)), order, 0)
+        motion = self._motion if rng.random() >= self.config.unaligned else None
+        return _Walk(view, Tracker(light, ab, motion=motion), order, 0, ab)

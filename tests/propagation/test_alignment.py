@@ -33,28 +33,65 @@ def test_warp_of_the_identity_is_the_picture_and_dimensions_stay():
 
 @pytest.mark.parametrize("aligned", [True, False])
 def test_a_key_followed_over_a_known_pan(aligned):
-    big, colour = texture(), texture(seed=1)
+    big, color = texture(), texture(seed=1)
     lights = [shifted(big, 2 * t, t) for t in range(5)]
-    truth = [np.dstack([shifted(colour, 2 * t, t)] * 2) for t in range(5)]
-    tracker, motion = Tracker(lights[0], truth[0], aligned=aligned), MotionEstimator()
+    truth = [np.dstack([shifted(color, 2 * t, t)] * 2) for t in range(5)]
+    tracker = Tracker(lights[0], truth[0], motion=MotionEstimator() if aligned else None)
     for t in range(1, 5):
-        codes = luma8(lights[t]), luma8(lights[t - 1])
-        clues = tracker.step(lights[t], motion.flow(*codes), motion.flow(*codes[::-1]))
+        clues = tracker.clues(tracker.follow(lights[t]))
         assert clues.shape == (len(CLUES), 96, 128) and np.isfinite(clues).all()
         tracker.accept(lights[t], truth[t], np.zeros((96, 128), np.float32))
     inner = (slice(24, -24), slice(24, -24))
     error = np.abs(clues[CLUES.index("key a")] - truth[4][..., 0])[inner].mean()
-    assert (error < 2.0) == aligned, "composed motion finds the key's colour again; standing still does not"
+    assert (error < 2.0) == aligned, "composed motion finds the key's color again; standing still does not"
     if aligned:
-        assert clues[CLUES.index("key round trip")][inner].mean() < 0.3
+        assert clues[CLUES.index("key gap")][inner].mean() < 0.3
+
+
+class Lost(MotionEstimator):
+    """Every step's motion is wrong by two pixels: a chain of steps drifts away."""
+
+    def flow(self, source, target, *, fine=True):
+        return super().flow(source, target, fine=fine) + np.float32((2, 0))
+
+
+def test_a_track_that_drifts_is_anchored_in_the_key_frame_again():
+    light = texture()[:96, :128]
+    color = np.dstack([texture(seed=1)[:96, :128]] * 2)
+    tracker = Tracker(light, color, motion=Lost())
+    for _ in range(6):
+        clues = tracker.clues(tracker.follow(light))
+        tracker.accept(light, color, np.zeros_like(light))
+    inner = (slice(24, -24), slice(24, -24))
+    drifted = np.abs(warp(color, grid(96, 128) + np.float32((12, 0))) - color)[inner].mean()
+    error = np.abs(clues[CLUES.index("key a")] - color[..., 0])[inner].mean()
+    assert error < 0.25 * drifted
+
+
+def test_a_first_guess_out_of_the_picture_is_never_searched_from():
+    seen = []
+
+    class Watched(MotionEstimator):
+        def refine(self, source, target, guess):
+            seen.append(guess.copy())
+            return super().refine(source, target, guess)
+
+    light = texture()[:64, :80]
+    tracker = Tracker(light, np.dstack([light, light]), motion=Watched())
+    for _ in range(4):
+        step = tracker.follow(light, np.full((64, 80, 2), (-40, 300), np.float32), np.zeros((64, 80, 2), np.float32))
+        assert all(np.isfinite(maps).all() for maps in (step.step, step.tracks))
+    for guess in seen:
+        places = guess + grid(64, 80)
+        assert places.min() >= 0 and places[..., 0].max() <= 79 and places[..., 1].max() <= 63
 
 
 def test_what_came_in_over_the_border_is_not_in_the_key_frame():
-    light = texture()[:40, :60].copy()
-    tracker = Tracker(light, np.dstack([light, light]))
+    light = np.full((40, 60), 50, np.float32)  # nothing to be anchored by
+    tracker = Tracker(light, np.dstack([light, light]), motion=MotionEstimator())
     back = np.full((40, 60, 2), (-3, 0), np.float32)
     for step in range(1, 4):
-        inside = tracker.step(light, back, -back)[CLUES.index("key inside")]
+        inside = tracker.clues(tracker.follow(light, back, -back))[CLUES.index("key inside")]
         tracker.accept(light, np.dstack([light, light]), np.zeros_like(light))
         assert not inside[:, : 3 * step - 1].any() and (inside[:, 3 * step + 1 :] == 1).all()
 
@@ -63,12 +100,19 @@ def test_tiny_frames_do_not_move():
     assert not MotionEstimator().flow(np.zeros((4, 9), np.uint8), np.zeros((4, 9), np.uint8)).any()
 
 
+class Unanchored(MotionEstimator):
+    """Finds nothing in the key frame: the guess stands."""
+
+    def refine(self, source, target, guess):
+        return guess
+
+
 def reference_steps(light, values, steps):
-    """The tracker's clues by one remap after another, as its docstring tells it."""
+    """The tracker's clues by one remap after another, as its docstring tells it, where nothing is anchored."""
     h, w = light.shape
     home = grid(h, w)
     key = previous = np.dstack([light, values, np.zeros_like(light)])
-    to_key, from_key, worst, seen = home, home, np.zeros_like(light), np.ones_like(light)
+    to_key, worst, seen = home, np.zeros_like(light), np.ones_like(light)
     for back, forth, result in steps:
         position = home + back
         returned = np.log1p(np.linalg.norm(back + warp(forth, position), axis=-1))
@@ -77,9 +121,9 @@ def reference_steps(light, values, steps):
         moved = warp(previous, position)
         to_key = warp(to_key, position)
         worst, seen = np.maximum(warp(worst, position), returned), warp(seen, position) * inside
-        from_key = from_key + warp(forth, from_key)
-        trip = np.log1p(np.linalg.norm(warp(from_key, to_key) - home, axis=-1))
-        clues = [warp(key[..., :-1], to_key), trip, worst, seen, moved[..., :-1], returned, inside, moved[..., -1]]
+        held = np.clip(to_key, 0, (w - 1, h - 1))
+        gap = np.log1p(np.linalg.norm(held - to_key, axis=-1))
+        clues = [warp(key[..., :-1], to_key), gap, worst, seen, moved[..., :-1], returned, inside, moved[..., -1]]
         previous = result
     return np.dstack(clues).transpose(2, 0, 1)
 
@@ -94,12 +138,12 @@ def test_clues_are_those_of_one_remap_after_another(channels, shape):
         return np.ascontiguousarray(cv2.GaussianBlur(noise, (0, 0), sigma).reshape(noise.shape))
 
     light, values = smooth(sigma=2.0), smooth(channels, sigma=2.0)
-    tracker = Tracker(light, values)
+    tracker = Tracker(light, values, motion=Unanchored())
     steps = []
     for _ in range(3):
         back = 12 * smooth(2)
         steps.append((back, -back + smooth(2), np.dstack([smooth(), smooth(channels), smooth()])))
-        clues = tracker.step(light, *steps[-1][:2])
+        clues = tracker.clues(tracker.follow(light, *steps[-1][:2]))
         tracker.accept(np.ascontiguousarray(steps[-1][2][..., 0]), steps[-1][2][..., 1:-1], steps[-1][2][..., -1])
     expected = reference_steps(light, values, steps)
     assert clues.shape == expected.shape == (8 + 2 * channels, *shape)

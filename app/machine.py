@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.errors import DeviceError
+from kernels.errors import DEVICE_LOG
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -67,6 +70,24 @@ def choose_device(asked: str = "auto") -> str:
         return "cpu"
     why = "this torch was built without CUDA" if torch.version.cuda is None else "torch finds no usable NVIDIA driver"
     raise DeviceError(f"there is no CUDA device: {why}", advice="Use --device cpu, or auto to take what is there")
+
+
+class DeviceListener(logging.Handler):
+    """Calls back, on whichever thread, when a device was given up, with a sentence for the user; until it is closed."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+        logging.getLogger(DEVICE_LOG).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands on what was said."""
+        self._tell(record.getMessage())
+
+    def close(self) -> None:
+        """Stops listening."""
+        logging.getLogger(DEVICE_LOG).removeHandler(self)
+        super().close()
 
 
 def scans() -> str:

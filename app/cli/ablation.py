@@ -47,5 +47,21 @@ def _spn(
     return ablation.run("spn", variants, judge, runs / f"ablation-spn-{minutes:g}-minutes", minutes, progress)
 
 
+def _tpn(
+    folders: list[Path], minutes: float, data: Path, runs: Path, limit: int | None, progress: Progress
+) -> AblationTable:
+    from propagation.bench import ablation
+    from propagation.training import tpn_ablation
+
+    check_data(data, tpn_ablation.FOLDERS)
+    variants = tpn_ablation.variants(data, runs / "frames", minutes)
+    judge = partial(tpn_ablation.judge, folders=folders, limit=limit)
+    folder = runs / f"ablation-tpn-{minutes:g}-minutes"
+    return ablation.run("published tpn", variants, judge, folder, minutes, progress)
+
+
 # Name -> what trains and judges its variants.
-NETWORKS: dict[str, Callable[[list[Path], float, Path, Path, int | None, Progress], AblationTable]] = {"spn": _spn}
+NETWORKS: dict[str, Callable[[list[Path], float, Path, Path, int | None, Progress], AblationTable]] = {
+    "spn": _spn,
+    "tpn": _tpn,
+}

@@ -77,7 +77,8 @@ def command(
     `propagate` takes a folder of clips in color, `densify` one or several of photographs or clips (their middle frame).
     Without FOLDER the demo's clip is measured. `hdr` takes the folder that holds the validation panoramas. `kernels`
     takes none and measures the scans on this machine. `ablation spn` trains the network without one part at a time and
-    judges on FOLDER like `densify`; stopped, it goes on where it was.
+    judges on FOLDER like `densify`, `ablation tpn` the published temporal network with and without its switch and
+    judges on the clips of FOLDER; stopped, they go on where they were.
     """
     from app import machine
     from app.cli.progress import print_json, shown

@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 from app.cli.exit_codes import STOPPED, exit_code
+from app.machine import DeviceListener
 from app.progress import CancelToken, Progress
 
 if TYPE_CHECKING:
@@ -141,17 +143,23 @@ def make_display(form: str) -> Display:
 
 
 def run_job(job: Generator[Progress, None, Result], cancel: CancelToken, form: str) -> Result:
-    """Drives `job` to its end, shows it, and returns what it returns; Ctrl-C cancels `cancel`."""
+    """Drives `job` to its end, shows it, and returns what it returns; Ctrl-C cancels `cancel`.
+
+    What a device has to say, a GPU that is given up, is shown with the next step.
+    """
+    said: list[str] = []
     display = make_display(form)
     clock = _Clock()
     try:
-        with stopping(cancel):
+        with stopping(cancel), closing(DeviceListener(said.append)):
             while True:
                 try:
                     progress = next(job)
                 except StopIteration as end:
                     result: Result = end.value
                     return result
+                while said:
+                    progress = replace(progress, message=" ".join(filter(None, (progress.message, said.pop(0)))))
                 display.show(progress, clock.rate(progress))
     except BaseException as error:
         # Closes the job here and now, so that its files are gone before anything is said.

@@ -109,18 +109,24 @@ class StatusLine:
     def __init__(self, status_bar: QStatusBar) -> None:
         self.words = named(QLabel(textFormat=Qt.TextFormat.PlainText), "status_words")
         self.busy_words = named(QLabel("Loading the networks…"), "busy_words")
+        self.device_words = named(QLabel(), "device_words")
         self.cursor_words = named(QLabel(), "cursor_words")
         self.zoom_words = named(QLabel(), "zoom_words")
         self.job_bar = named(QProgressBar(textVisible=False), "job_bar")
         self.job_bar.setFixedSize(160, 10)
         self.job_bar.hide()
         status_bar.addWidget(self.words, 1)
-        for widget in (self.busy_words, self.job_bar, self.cursor_words, self.zoom_words):
+        for widget in (self.busy_words, self.job_bar, self.device_words, self.cursor_words, self.zoom_words):
             status_bar.addPermanentWidget(widget)
         status_bar.setSizeGripEnabled(False)
         status_bar.setContentsMargins(8, 0, 8, 2)
-        for words in (self.cursor_words, self.zoom_words):
+        for words in (self.device_words, self.cursor_words, self.zoom_words):
             words.setContentsMargins(10, 0, 0, 0)
+
+    def show_lost_device(self, why: str) -> None:
+        """Keeps in sight that a GPU was given up; `why` is a sentence."""
+        self.device_words.setText("On the CPU now")
+        self.device_words.setToolTip(why)
 
     def show_zoom(self, scale: float) -> None:
         """Widget pixels a source pixel, as a percentage."""

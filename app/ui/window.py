@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app import machine
 from app.pipeline import Pipeline
 from app.project.document import Project
 from app.project.raster import Rect
@@ -59,6 +60,8 @@ class MainWindow(QMainWindow):
 
     shown = Signal()
     """The window is on the screen for the first time."""
+    device_left = Signal(str)
+    """A GPU was given up, in words; from any thread."""
 
     def __init__(
         self, load: Callable[[], tuple[Pipeline, Any]], settings: QSettings | None = None, device: str = "auto"
@@ -72,6 +75,7 @@ class MainWindow(QMainWindow):
         self._loading = threading.Lock()
         self._is_shown = False
         self._is_closed = False
+        self._device_listener = machine.DeviceListener(self.device_left.emit)
         self.has_networks = False
         self.session = Session(self)
         self.tools = ToolBox(self.session, self)
@@ -138,6 +142,7 @@ class MainWindow(QMainWindow):
         session.state_changed.connect(self._state_changed)
         session.refused.connect(lambda error: messages.show_error(self, "That does not fit", error))
         self.recovery.failed.connect(self._not_kept)
+        self.device_left.connect(self._device_lost)
         self.kept_results.brought_back.connect(self._brought_back)
         self.kept_results.failed.connect(self._not_cached)
         self.kept_results.recalled.connect(self._recalled)
@@ -340,6 +345,10 @@ class MainWindow(QMainWindow):
         what, advice = messages.words_of(error)
         self.say(f"Carried color is not being kept for the next time. {what} {advice}")
 
+    def _device_lost(self, why: str) -> None:
+        self.status_line.show_lost_device(why)
+        self.say(why)
+
     def _carried(self, index: int) -> None:
         self.frames.recheck()
         if not self._states_later.isActive():
@@ -416,6 +425,7 @@ class MainWindow(QMainWindow):
         if self._is_closed:
             return
         self._is_closed = True
+        self._device_listener.close()
         self.recovery.stop()
         self._states_later.stop()
         self.view.stop()

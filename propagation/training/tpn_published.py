@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from propagation.bench.protocol import to_lab
+from propagation.bench.protocol import psnr, to_lab
 from propagation.precision import channels_last, fast_convolutions
 from propagation.published.tpn import PublishedTpn, PublishedTpnConfig
 from propagation.spn import AB_SCALE
@@ -71,7 +71,7 @@ def draw(material: Sequence[Pictures], batch: int, size: int, rng: np.random.Gen
         scale = np.array((1, saturation, saturation), np.float32)
         first, second = (_crop(sequence[t], y, x, size)[:, ::turn] * scale for t in (one, other))
         frames.append((first, second))
-    return _pairs(frames)
+    return pairs_of(frames)
 
 
 def _crop(picture: Pictures, y: int, x: int, size: int) -> Floats:
@@ -81,7 +81,8 @@ def _crop(picture: Pictures, y: int, x: int, size: int) -> Floats:
     return to_lab(np.pad(crop, (*lacks, (0, 0)), mode="edge"))
 
 
-def _pairs(frames: Sequence[tuple[Floats, Floats]]) -> Pairs:
+def pairs_of(frames: Sequence[tuple[Floats, Floats]]) -> Pairs:
+    """A batch of pairs of CIE Lab pictures (H, W, 3), all of one size."""
     stacks = (np.stack([pair[side] for pair in frames]).transpose(0, 3, 1, 2) for side in (0, 1))
     first, second = (torch.from_numpy(np.ascontiguousarray(stack, np.float32)) for stack in stacks)
     return Pairs(first[:, :1], second[:, :1], first[:, 1:], second[:, 1:])
@@ -110,7 +111,7 @@ def held_out_pairs(material: Sequence[Pictures], distance: int) -> Pairs:
         for start in SCORED_STARTS:
             if start + distance < len(sequence):
                 frames.append((_crop(sequence[start], *place), _crop(sequence[start + distance], *place)))
-    return _pairs(frames)
+    return pairs_of(frames)
 
 
 @dataclass(frozen=True)
@@ -127,25 +128,32 @@ class PairScore:
     round_trip: float
 
 
-def score_pairs(model: PublishedTpn, pairs: Pairs) -> PairScore:
-    """Scores of one batch of pairs; leaves the model as it was."""
+def score_pairs(model: PublishedTpn, batches: Sequence[Pairs]) -> PairScore:
+    """Scores over all pairs of some batches, of any sizes; squared errors are pooled."""
+    errors: list[tuple[float, float, float]] = []
+    logs: list[float] = []
     with torch.inference_mode(), fast_convolutions():
-        there, back = model.both(pairs.first, pairs.second, pairs.of_first, pairs.of_second)
-        returned = model.both(pairs.first, pairs.second, pairs.of_first, there)[1]
-    ours, truth = ((x.double() ** 2).sum((1, 2, 3)) for x in (there, pairs.of_second))
-    ratios = [math.log(o / t) for o, t in zip(ours.tolist(), truth.tolist(), strict=True) if o > 0 and t > 0]
-    return PairScore(
-        psnr_of(there, pairs.of_second),
-        psnr_of(back, pairs.of_first),
-        float(np.mean(np.abs(ratios))),
-        math.exp(float(np.mean(ratios))),
-        psnr_of(returned, pairs.of_first),
-    )
+        for pairs in batches:
+            there, back = model.both(pairs.first, pairs.second, pairs.of_first, pairs.of_second)
+            _, returned = model.both(pairs.first, pairs.second, pairs.of_first, there)
+            wanted = ((there, pairs.of_second), (back, pairs.of_first), (returned, pairs.of_first))
+            errors += zip(*(_squared_errors(ours, truth) for ours, truth in wanted), strict=True)
+            logs += _log_energy_ratios(there, pairs.of_second)
+    psnr_there, psnr_back, round_trip = (psnr(float(np.mean(each))) for each in zip(*errors, strict=True))
+    energy, ratio = float(np.mean(np.abs(logs))), math.exp(float(np.mean(logs)))
+    return PairScore(psnr_there, psnr_back, energy, ratio, round_trip)
 
 
-def psnr_of(values: Tensor, truth: Tensor) -> float:
-    """PSNR ab in dB, the squared error pooled over everything."""
-    return float(10 * np.log10(255.0**2 / float(((values.double() - truth) ** 2).mean())))
+def _squared_errors(ours: Tensor, truth: Tensor) -> list[float]:
+    """Mean squared error of every picture of a batch."""
+    found: list[float] = ((ours.double() - truth) ** 2).mean((1, 2, 3)).tolist()
+    return found
+
+
+def _log_energy_ratios(ours: Tensor, truth: Tensor) -> list[float]:
+    """ln(|ours|^2 / |truth|^2) of every picture of a batch that has colors in both."""
+    energies = [(x.double() ** 2).sum((1, 2, 3)).tolist() for x in (ours, truth)]
+    return [math.log(o / t) for o, t in zip(*energies, strict=True) if o > 0 and t > 0]
 
 
 def score(model: nn.Module, held_out: Sequence[Pictures]) -> dict[str, float]:
@@ -154,7 +162,7 @@ def score(model: nn.Module, held_out: Sequence[Pictures]) -> dict[str, float]:
     model.eval()
     result: dict[str, float] = {}
     for distance in SCORED_DISTANCES:
-        found = score_pairs(model, held_out_pairs(held_out, distance))
+        found = score_pairs(model, [held_out_pairs(held_out, distance)])
         result |= {f"PSNR ab at {distance}": found.psnr, f"energy at {distance}": found.energy}
     model.train()
     return result

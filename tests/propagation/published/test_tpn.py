@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from kernels.scan import DIRECTIONS, line_scan
+from propagation.bench.protocol import read_clip
 from propagation.published.tpn import SWITCHES, PublishedCarrier, PublishedTpn, PublishedTpnConfig, Switch
+from propagation.training import tpn_ablation
 from propagation.training.loop import LoopConfig
 from propagation.training.tpn_published import TpnPublishedRecipe, draw, held_out_pairs, loss_of, score_pairs, train
 
@@ -135,7 +137,7 @@ def test_scores_of_a_network_that_holds() -> None:
         model.vertical.weight.zero_()
         model.horizontal.weight.zero_()
     pairs = held_out_pairs(material(), 2)
-    found = score_pairs(model, pairs)
+    found = score_pairs(model, [pairs])
     error = float(((pairs.of_first - pairs.of_second).double() ** 2).mean())
     assert found.psnr == pytest.approx(10 * np.log10(255**2 / error), abs=1e-3)
     assert found.psnr_back == pytest.approx(found.psnr, abs=1e-3)
@@ -143,6 +145,24 @@ def test_scores_of_a_network_that_holds() -> None:
     logs = np.log([float((u**2).sum() / (v**2).sum()) for u, v in zip(pairs.of_first, pairs.of_second, strict=True)])
     assert found.energy == pytest.approx(np.abs(logs).mean(), abs=1e-4)
     assert found.energy_ratio == pytest.approx(np.exp(logs.mean()), abs=1e-4)
+
+
+def test_the_ablation_judges_every_switch_on_whole_clips(tmp_path: Path) -> None:
+    from propagation.video.images import write_image
+
+    (tmp_path / "clips" / "sliding").mkdir(parents=True)
+    scene = material(30)[0]
+    for number, picture in enumerate(scene):
+        write_image(tmp_path / "clips" / "sliding" / f"{number:05d}.png", picture)
+    models = {switch: network(switch) for switch in SWITCHES}
+    found = tpn_ablation.judge(models, [tmp_path / "clips"], None)
+    assert set(found) == set(tpn_ablation.variants(tmp_path, tmp_path, 1.0)) == set(SWITCHES)
+    pairs = [pair for distance, pair in tpn_ablation.clip_pairs(read_clip(tmp_path / "clips" / "sliding"))]
+    assert len(pairs) == 5  # 20 frames on from frame 20 lies beyond the clip
+    with torch.no_grad():
+        out = models["opposing"](pairs[2].first, pairs[2].second, pairs[2].of_first)
+    error = float(((out - pairs[2].of_second) ** 2).mean())
+    assert found["opposing"]["PSNR ab, 20 on"] == pytest.approx(10 * np.log10(255**2 / error), abs=0.1)
 
 
 def test_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ atomics), and offsets between planes are 64-bit; a single plane has fewer than 2
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -67,8 +68,18 @@ def forward(x: Tensor, gates: Sequence[Tensor], ways: Ways, norm: str, scanned: 
 
 def forward_merged(x: Tensor, gates: Sequence[Tensor], ways: Ways, norm: str, scanned: bool,
                    weights: Tensor) -> Tensor:
-    """`merge` of `forward` when nobody will ask for the scans themselves; torch's allocator keeps their memory."""
-    return merge(forward(x, gates, ways, norm, scanned), weights)
+    """`merge` of `forward` when nobody will ask for the scans themselves; torch's allocator keeps their memory.
+
+    Where the GPU has no room for the scans of all planes, those of one half of the planes after the other.
+    """
+    try:
+        return merge(forward(x, gates, ways, norm, scanned), weights)
+    except torch.OutOfMemoryError:
+        axis, halves = _halves([x, weights, *gates])
+        if not halves:
+            raise
+    # Outside of the handler, whose traceback keeps the scans that were made.
+    return torch.cat([forward_merged(x, gates, ways, norm, scanned, weights) for x, weights, *gates in halves], axis)
 
 
 def backward(tops: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], hs: Sequence[Tensor], ways: Ways, norm: str,
@@ -99,6 +110,22 @@ def split(top: Tensor, hs: Sequence[Tensor], weights: Tensor) -> tuple[list[Tens
     tops, gw = [torch.empty_like(h) for h in hs], torch.empty_like(weights)
     _merge("SPLIT", hs, weights, top, gw, tops)
     return tops, gw
+
+
+def _halves(tensors: Sequence[Tensor]) -> tuple[int, list[list[Tensor]]]:
+    """Tensors whose first two axes are pictures and sets of planes, cut into halves; and the axis they are cut along.
+
+    Counts divide one another; a tensor with one set serves both halves. A single plane has no halves.
+    """
+    axis = 0 if tensors[0].shape[0] > 1 else 1
+    count = math.gcd(*(t.shape[axis] for t in tensors if t.shape[axis] > 1))
+    bounds = (0, count // 2, count) if count > 1 else ()
+
+    def part(t: Tensor, low: int, high: int) -> Tensor:
+        size = t.shape[axis]
+        return t if size == 1 else t.narrow(axis, size * low // count, size * (high - low) // count)
+
+    return axis, [[part(t, low, high) for t in tensors] for low, high in zip(bounds, bounds[1:], strict=False)]
 
 
 def _device(tensor: Tensor) -> Any:

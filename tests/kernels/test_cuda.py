@@ -270,3 +270,36 @@ def test_importing_the_backend_loads_no_cupy():
     probe = "import sys, kernels.scan, kernels.cuda; kernels.cuda.unavailable(); print('cupy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False" or torch.cuda.is_available()
+
+
+@pytest.mark.parametrize(("sizes", "room"), [((1, 6, 6, 3), 1), ((1, 6, 2, 2), 3), ((1, 4, 1, 1), 1), ((3, 2, 2, 1), 2),
+                                             ((1, 4, 4, 1), 2)])
+def test_without_memory_planes_are_scanned_in_parts(monkeypatch, sizes, room):
+    pictures, channels, sets, merges = sizes
+    torch.manual_seed(0)
+    x = torch.randn(pictures, channels, 7, 5)
+    gates = [torch.randn(pictures, sets, 3, *((5, 7) if horizontal else (7, 5))) for horizontal, _ in WAYS]
+    weights = torch.randn(pictures, merges, 4, 7, 5)
+    scanned = []
+
+    def forward(x, *rest):
+        if x.shape[0] * x.shape[1] > room:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        scanned.append(x.shape[0] * x.shape[1])
+        return reference.forward(x, *rest)
+
+    monkeypatch.setattr(cuda, "forward", forward)
+    monkeypatch.setattr(cuda, "merge", reference.merge)
+    found = cuda.forward_merged(x, gates, WAYS, "max1", True, weights)
+    whole = reference.merge(reference.forward(x, gates, WAYS, "max1", True), weights)
+    assert torch.equal(found, whole) and sum(scanned) == pictures * channels and max(scanned) <= room
+
+
+def test_where_one_plane_does_not_fit_it_says_so(monkeypatch):
+    def forward(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(cuda, "forward", forward)
+    with pytest.raises(torch.OutOfMemoryError):
+        cuda.forward_merged(torch.ones(1, 2, 3, 3), [torch.ones(1, 1, 3, 3, 3)] * 4, WAYS, "none", True,
+                            torch.ones(1, 1, 4, 3, 3))

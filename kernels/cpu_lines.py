@@ -10,10 +10,12 @@ The normalisation is one number: gates are divided by max(sum |g|, least), or ke
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from numba import njit
 
+from kernels.compiled import drop_stale
 from kernels.vector import (
     ONE,
     TILE,
@@ -30,6 +32,8 @@ from kernels.vector import (
     zero,
     zero_at,
 )
+
+drop_stale(Path(__file__).parent)
 
 PAD = 16
 STRIP = 32

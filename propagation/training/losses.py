@@ -31,13 +31,6 @@ def log_squared(predicted: Tensor, truth: Tensor, floor: float = 1e-3) -> Tensor
     return ((predicted - truth) ** 2).flatten(1).mean(1).add(floor).log().mean()
 
 
-def energy_ratio(predicted: Tensor, truth: Tensor, floor: float = 1.0) -> Tensor:
-    """Mean over pictures of |ln(sum predicted^2 / sum truth^2)| (Liu et al. 2018, style energy); `floor`: what every
-    pixel adds to both, in squared units, so that grey pictures weigh nothing."""
-    ours, theirs = (x.square().sum(1).add(floor).flatten(1).mean(1).log() for x in (predicted, truth))
-    return (ours - theirs).abs().mean()
-
-
 def laplace_nll(expected: Tensor, predicted: Tensor, truth: Tensor, least: float = 0.01) -> Tensor:
     """Negative log-likelihood of the error under a Laplace distribution of scale `expected` (B, 1, H, W).
 

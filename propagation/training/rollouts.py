@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from propagation.alignment import MotionEstimator, Tracker, luma8, warp
+from propagation.alignment import MotionEstimator, Tracker, luma8
 from propagation.bench.protocol import to_lab
 from propagation.training.clips import Pictures, sequences
 from propagation.training.film import grain
@@ -58,7 +58,7 @@ def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> l
 class WalkConfig:
     size: int = 256
     walks: int = 4
-    longest: int = 47  # frames from the key
+    longest: int = 23  # frames from the key
     unaligned: float = 0.1  # share of walks whose candidates stand still
     worn: float = 0.3  # share of walks that look like old film
 
@@ -111,7 +111,6 @@ class _Walk:
     tracker: Tracker
     order: list[int]  # frame indices, the key first
     position: int
-    truth: Floats  # of the frame at `position`
 
 
 class Walks:
@@ -123,26 +122,21 @@ class Walks:
         self._motion = MotionEstimator()
         self._lights: list[Floats] = []
 
-    def step(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """lightness (B, 1, H, W), clues (B, 12, H, W), true color (B, 2, H, W), and the previous frame's true color
-        moved by the motion that moves the previous result (B, 2, H, W)."""
+    def step(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """lightness (B, 1, H, W), clues (B, 12, H, W), true color (B, 2, H, W)."""
         kept = [walk for walk in self._walks if walk.position + 1 < len(walk.order)]
         self._walks = kept + [self._start(rng) for _ in range(self.config.walks - len(kept))]
-        clues, truths, moved, self._lights = [], [], [], []
+        clues, truths, self._lights = [], [], []
         for walk in self._walks:
             came, walk.position = walk.order[walk.position], walk.position + 1
             now = walk.order[walk.position]
             light, ab = walk.view.frame(now, rng)
-            step = walk.tracker.follow(light, *walk.view.motion(now, came))
-            clues.append(walk.tracker.clues(step))
-            came_from = walk.truth if step is None else warp(walk.truth, step.step[..., :2])
-            walk.truth = ab
+            clues.append(walk.tracker.clues(walk.tracker.follow(light, *walk.view.motion(now, came))))
             truths.append(ab.transpose(2, 0, 1))
-            moved.append(came_from.transpose(2, 0, 1))
             self._lights.append(light)
-        stacks = (np.stack(self._lights)[:, None], np.stack(clues), np.stack(truths), np.stack(moved))
-        lightness, seen, truth, before = (torch.from_numpy(np.ascontiguousarray(stack)) for stack in stacks)
-        return lightness, seen, truth, before
+        stacks = (np.stack(self._lights)[:, None], np.stack(clues), np.stack(truths))
+        lightness, seen, truth = (torch.from_numpy(np.ascontiguousarray(stack)) for stack in stacks)
+        return lightness, seen, truth
 
     def accept(self, values: Tensor, error: Tensor) -> None:
         """The network's results for the last batch, (B, 2, H, W) and (B, 1, H, W)."""
@@ -165,4 +159,4 @@ class Walks:
         view = _View(sequence, size, window, bool(rng.random() < 0.5), float(rng.uniform(0.7, 1.3)), wear)
         light, ab = view.frame(order[0], rng)
         motion = self._motion if rng.random() >= self.config.unaligned else None
-        return _Walk(view, Tracker(light, ab, motion=motion), order, 0, ab)
+        return _Walk(view, Tracker(light, ab, motion=motion), order, 0)

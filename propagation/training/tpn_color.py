@@ -10,21 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from propagation.alignment import CLUES
 from propagation.precision import channels_last, fast_convolutions
 from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.training.loop import LoopConfig, Run
-from propagation.training.losses import (
-    energy_ratio,
-    laplace_nll,
-    log_squared,
-    mean_absolute,
-    mean_squared,
-    weighted_absolute,
-)
+from propagation.training.losses import laplace_nll, log_squared, mean_absolute, mean_squared, weighted_absolute
 from propagation.training.rollouts import MovingSequence, WalkConfig, Walks, moving_sequences
-from propagation.weights import adopt, weights_path
+from propagation.weights import expected_tensors, load_weights, weights_path
 
 NAME = "tpn-color"
 FOLDERS = ("clips", "photos")  # the photos by way of the spatial network that it starts from
@@ -35,35 +27,30 @@ HELD_OUT_EVERY = 23
 
 @dataclass(frozen=True)
 class TpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=40, rate=4e-4)
+    loop: LoopConfig = LoopConfig(minutes=44, rate=5e-4)
     workers: int = 2
     walks: WalkConfig = WalkConfig(walks=2)  # a worker
-    start: str = "tpn-color"  # its last version; from nothing: "spn-color", as the spatial network, and 40 minutes more
-    length: int = 48
-    per_clip: int = 2
+    start: str = "spn-color"  # the spatial network that it starts from
+    length: int = 24
+    per_clip: int = 4
     squared_weight: float = 1.0  # few, large errors are what occlusions leave
     carried_weight: float = 0.5  # of the loss on what the scans bring, where the candidates are doubtful
     log_weight: float = 0.02
     error_weight: float = 0.02
-    energy_weight: float = 0.02  # against washing out, which pays in every other loss where the color is unsure
-    flicker_weight: float = 0.2  # on changes that the truth does not make
 
 
 def loss_of(
     model: TemporalPropagationNetwork, walks: Walks, recipe: TpnColorRecipe, rng: np.random.Generator
 ) -> Tensor:
     """Loss of one step of all walks; convolutions in bfloat16, scans in float32."""
-    lightness, clues, color, before = walks.step(rng)
+    lightness, clues, color = walks.step(rng)
     with fast_convolutions():
         out = model(lightness, clues)
     walks.accept(out["values"], out["error"])
     values, truth = out["values"] / AB_SCALE, color / AB_SCALE
-    came = slice(CLUES.index("previous a"), CLUES.index("previous b") + 1)
     loss: Tensor = mean_absolute(values, truth) + recipe.squared_weight * mean_squared(values, truth)
     loss = loss + recipe.log_weight * log_squared(values, truth)
     loss = loss + recipe.carried_weight * weighted_absolute(out["carried"] / AB_SCALE, truth, out["doubt"])
-    loss = loss + recipe.energy_weight * energy_ratio(out["values"], color)
-    loss = loss + recipe.flicker_weight * mean_squared(values - clues[:, came] / AB_SCALE, truth - before / AB_SCALE)
     return loss + recipe.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
 
 
@@ -77,7 +64,7 @@ def score(model: nn.Module, material: list[MovingSequence]) -> dict[str, float]:
         errors = []
         with torch.inference_mode():
             for _ in range(40):
-                lightness, clues, color, _ = walks.step(rng)
+                lightness, clues, color = walks.step(rng)
                 out = model(lightness, clues)
                 walks.accept(out["values"], out["error"])
                 errors.append(float(((out["values"] - color) ** 2).mean()))
@@ -94,7 +81,7 @@ def train(data: Path, folder: Path, recipe: TpnColorRecipe | None = None) -> tup
     training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
     held_out = material[::HELD_OUT_EVERY]
     model, twin = (channels_last(TemporalPropagationNetwork()) for _ in range(2))
-    adopt(model if recipe.start == NAME else model.spatial, weights_path(recipe.start))
+    model.spatial.load_state_dict(load_weights(weights_path(recipe.start), expected_tensors(model.spatial)))
     run = Run(model, folder, recipe.loop)
     losses = [partial(loss_of, model, Walks(training, recipe.walks), recipe) for _ in range(recipe.workers)]
     scores = run.train(losses, lambda m: score(m, held_out), twin)

@@ -95,13 +95,11 @@ def test_walks_follow_the_motion_whichever_way_and_however_mirrored(size):
     still, moved = [], []
     before = None
     for _ in range(12):
-        lightness, clues, color, came = walks.step(rng)
+        lightness, clues, color = walks.step(rng)
         assert clues.shape == (3, len(CLUES), size, size) and lightness.shape == (3, 1, size, size)
         here = slice(16, min(size, 90) - 16)
         previous = clues[:, CLUES.index("previous a") : CLUES.index("previous b") + 1]
         moved.append(float((previous - color)[..., here, here].abs().mean()))
-        # Both by the same motion, here one by our own sampling and one by OpenCV's.
-        assert (previous - came).abs().quantile(0.98) < 1.0
         if before is not None:
             still.append(float((before - color)[..., here, here].abs().mean()))
         before = color

@@ -3,7 +3,7 @@
 Everything that depends on the picture alone (`describe`) is computed once; `fill` costs scans and a small network at
 a quarter of the resolution, so that it can follow a brush.
 
-    hints ─┬─ normalised scans, two passes, two gate sets, half size ─┐
+    hints ─┬─ scan, full size ── scans, two passes, two gate sets, half ─┐
            └─ lookup: places that look alike, 1/16 size ──────────────┴─ correction, quarter size ─ draft and trust
     draft and trust, hints ── normalised scans, full size ── dense
 
@@ -55,6 +55,7 @@ class SpnConfig:
     heads: int = 2  # of the lookup; 0 leaves it out
     features: int = 32  # guidance features handed to the correction
     correct: tuple[int, int, int] | None = (48, 64, 96)  # its channels at 1/4, 1/8, 1/16; None: one answer for all
+    enter: bool = True  # a pass at full size before all others: a hint spreads within its edges before sizes halve
     normalised: bool = True  # False: bare colors are carried, and not divided by how much arrives
     merge: Literal["learned", "max"] = "learned"  # "max", element by element, is the published one
 
@@ -201,10 +202,9 @@ class SpatialPropagationNetwork(nn.Module):
         c = self.config.channels
         values, strength = pad_to_stride(values / AB_SCALE), _pad_zero(strength)
         hints = torch.cat([values * strength, strength], 1).float()  # B, C + 1, H, W
-        half = halve(hints)
-        first, log_amount = self._scan(picture, half)
+        first, log_amount = self._scan(picture, self._enter(picture, hints))
         alike, log_alike = self._look_up(picture, hints)
-        marks = halve(half)
+        marks = halve(halve(hints))
         clues = [
             halve(torch.cat([first.flatten(1, 2), log_amount / 8.0], 1)),
             alike.flatten(1, 2),
@@ -240,7 +240,8 @@ class SpatialPropagationNetwork(nn.Module):
         """
         h, w = values.shape[-2:]
         values, strength = pad_to_stride(values), _pad_zero(strength)
-        first, log_amount = self._scan(picture, halve(torch.cat([values * strength, strength], 1).float()))
+        hints = self._enter(picture, torch.cat([values * strength, strength], 1).float())
+        first, log_amount = self._scan(picture, hints)
         draft = first.mean(1)
         error = (first - draft[:, None]).abs().mean((1, 2))[:, None]
         draft, error = enlarge(draft), enlarge(error)
@@ -254,6 +255,10 @@ class SpatialPropagationNetwork(nn.Module):
 
     def forward(self, lightness: Tensor, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         return self.fill(self.describe(lightness), values, strength)
+
+    def _enter(self, picture: Description, hints: Tensor) -> Tensor:
+        """Hints (B, C + 1, H, W) at half size, spread before by the gates of the last pass."""
+        return halve(merged_scan(hints, picture.settle, picture.merges[2]) if self.config.enter else hints)
 
     def _scan(self, picture: Description, hints: Tensor) -> tuple[Tensor, Tensor]:
         """Two passes of every gate set: what arrives (B, sets, C, h, w), and log10 of how much (B, sets, h, w)."""

@@ -32,7 +32,7 @@ _LARGEST = 4.0
 
 @dataclass(frozen=True)
 class TpnConfig:
-    spatial: SpnConfig = SpnConfig()
+    spatial: SpnConfig = SpnConfig(enter=False)  # its hints are maps, not dots
     enter: int = 32  # channels of the belief network at half size
     belief: tuple[int, int, int] = (48, 64, 96)  # at 1/4, 1/8, 1/16
 

@@ -131,7 +131,7 @@ class Run:
         say: Callable[[str], None],
         workers: ThreadPoolExecutor,
     ) -> dict[str, float]:
-        config = self.config
+        config, learning = self.config, self._learning()
         losses: list[float] = []
         scored, saved = self.seconds, self.seconds
         scores: dict[str, float] = {}
@@ -140,9 +140,9 @@ class Run:
             self._set_rate()
             jobs = [workers.submit(self._gradients, loss_of, worker) for worker, loss_of in enumerate(losses_of)]
             results = [job.result() for job in jobs]
-            for parameter, *gradients in zip(self.model.parameters(), *(g for _, g in results), strict=True):
+            for parameter, *gradients in zip(learning, *(g for _, g in results), strict=True):
                 parameter.grad = torch.stack(gradients).mean(0)
-            norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+            norm = nn.utils.clip_grad_norm_(learning, config.clip)
             if torch.isfinite(norm):
                 self.optimiser.step()
                 self._average()
@@ -166,7 +166,11 @@ class Run:
     ) -> tuple[float, tuple[Tensor, ...]]:
         # Seeded by the iteration: a resumed run draws what the unbroken one would have drawn.
         loss = loss_of(np.random.default_rng((self.config.seed, self.iterations, worker)))
-        return float(loss.detach()), torch.autograd.grad(loss, tuple(self.model.parameters()))
+        return float(loss.detach()), torch.autograd.grad(loss, self._learning())
+
+    def _learning(self) -> list[nn.Parameter]:
+        """What learns: a recipe may have switched off the gradients of the rest."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def _set_rate(self) -> None:
         progress = min(1.0, self.seconds / (self.config.minutes * 60))

@@ -1,0 +1,52 @@
+"""Recipe `tpn-belief`: the second stage of `tpn-color`, in which its belief alone learns from walks on anchored tracks.
+
+What the candidates are worth depends on how the tracker finds them; what a color looks like does not. So the features
+and the spatial network stay as they are, and some two thousand weights learn whom to believe: too few to learn the
+training clips by heart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from propagation.precision import channels_last
+from propagation.tpn import TemporalPropagationNetwork
+from propagation.training.loop import LoopConfig, Run
+from propagation.training.rollouts import moving_sequences
+from propagation.training.tpn_color import FOLDERS, HELD_OUT_EVERY, TpnColorRecipe, Walks, loss_of, score
+from propagation.weights import adopt, weights_path
+
+__all__ = ["FOLDERS", "NAME", "TpnBeliefRecipe", "train"]
+
+NAME = "tpn-color"
+
+
+@dataclass(frozen=True)
+class TpnBeliefRecipe(TpnColorRecipe):
+    loop: LoopConfig = LoopConfig(minutes=12, rate=1e-3, warm_up=50, decay=0.0)
+    start: str = "tpn-color"
+    learns: tuple[str, ...] = ("doubt_", "resignation", "belief.out")  # what these parameters' names begin with
+    squared_weight: float = 3.0
+    carried_weight: float = 0.0
+
+
+def train(data: Path, folder: Path, recipe: TpnBeliefRecipe | None = None) -> tuple[Run, dict[str, float]]:
+    """Trains (or goes on training) in `folder` from the data collection `data`; returns the run and its last scores."""
+    recipe = recipe or TpnBeliefRecipe()
+    torch.manual_seed(recipe.loop.seed)
+    material = moving_sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip)
+    training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
+    held_out = material[::HELD_OUT_EVERY]
+    model, twin = (channels_last(TemporalPropagationNetwork()) for _ in range(2))
+    adopt(model, weights_path(recipe.start))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(recipe.learns))
+    run = Run(model, folder, recipe.loop)
+    losses = [partial(loss_of, model, Walks(training, recipe.walks), recipe) for _ in range(recipe.workers)]
+    scores = run.train(losses, lambda m: score(m, held_out), twin)
+    run.average_into(model)
+    return run, scores

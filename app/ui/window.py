@@ -94,6 +94,7 @@ class MainWindow(QMainWindow):
         cache_folder = own_folder(self.settings, "results", QStandardPaths.StandardLocation.CacheLocation)
         self.kept_results = KeptResults(self.results, cache_folder, self)
         self.files = Files(self, self.session, self.settings, self.recovery)
+        self.files.told.connect(self.say)
         self.hdr = HdrView(self)
         self.carried_words = CarriedWords(self)
         self.actions_by_name = make_actions(self, theme.current())

@@ -49,8 +49,8 @@ _KEYS_KEPT = 3  # at full size: the two that a frame lies between, and the next 
 @dataclass(frozen=True)
 class HdrSettings:
     """What `hdr_job` does: `keys` maps frames of `clip` to HDR pictures; `out` is a pattern such as %05d.exr or a
-    folder; `preview` an 8-bit video or pictures besides, by the tone curve of that name. Others as
-    `PropagateSettings`."""
+    folder; `preview` an 8-bit video or pictures besides, by the tone curve of that name; `keep_noise`
+    leaves well exposed pixels exactly the clip's. Others as `PropagateSettings`."""
 
     clip: Path
     out: Path
@@ -63,6 +63,7 @@ class HdrSettings:
     form: HdrFormat = HdrFormat()
     preview: Path | None = None
     tone_curve: str = "knee"
+    keep_noise: bool = False
 
 
 class CodeReader(LightnessReader):
@@ -79,7 +80,8 @@ def hdr_job(
     settings: HdrSettings, cancel: CancelToken, pipeline: Pipeline | None = None, carrier: LightCarrier | None = None
 ) -> Generator[Progress, None, Outcome]:
     """Carries the light of HDR keys through a clip: well exposed pixels are the clip's own, linearised at their own
-    depth; clipped and crushed ones take the keys' light. Key frames go out exactly as they came.
+    depth and freed from its noise as far as the keys tell it; clipped and crushed ones take the keys' light. Key frames
+    go out exactly as they came.
 
     Raises MediaError, HintError (keys that cannot be right, a clip that is HDR already), RangeError, OutputError,
     ResourceError and Cancelled; whichever it is, nothing stays that was not there before.
@@ -133,7 +135,7 @@ class _Run:
 
     def prepare(self) -> Iterator[Progress]:
         """Reads every key, holds it against its frame, and works out the camera."""
-        _refuse_hdr_clip(self.info)
+        refuse_hdr_clip(self.info)
         check_keyframes(self.keyframes, self.info.frame_count)
         self._refuse_own_input()
         pairs, shifts = [], []
@@ -243,7 +245,8 @@ class _Run:
             return light_of(own)
         carried, exposure = fused(sides, code_values.shape[:2], [self._full_log(side.key) for side in sides])
         self._saw_exposure(frame.index, exposure)
-        return light_of(merge(code_values, self.response, exposure, carried))
+        keep = self.settings.keep_noise
+        return light_of(merge(code_values, self.response, exposure, carried, keep_noise=keep))
 
     def _full_log(self, index: int) -> Floats:
         """A key's log light at full size; where work size is full size nothing but its work-size picture is needed."""
@@ -318,7 +321,7 @@ def _refuse_hdr_pictures(path: Path) -> None:
         )
 
 
-def _refuse_hdr_clip(info: ClipInfo) -> None:
+def refuse_hdr_clip(info: ClipInfo) -> None:
     """Raises HintError for a clip that is HDR already."""
     from propagation.video.cicp import read_cicp
 

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import coloring, machine
-from app.keyframes import Keyframe, Painted, check_keyframes, read_keyframe, shrink, shrink_hints, work_shape
+from app.keyframes import (
+    Keyframe,
+    Painted,
+    check_keyframes,
+    read_keyframe,
+    register_key,
+    shrink,
+    shrink_hints,
+    work_shape,
+)
 from app.lightness import LightnessReader
 from app.pipeline import Pipeline, real
 from app.progress import Cancelled, CancelToken, Progress, ahead
@@ -24,6 +33,7 @@ from app.stages import find_shots, make_dense
 from propagation.errors import OutputError, OutputExistsError, RangeError
 
 if TYPE_CHECKING:
+    from propagation.registration import Registration
     from propagation.video.frame import ClipInfo, Frame
     from propagation.video.reader import Clip
     from propagation.video.writing import Writer
@@ -40,9 +50,6 @@ __all__ = [
 ]
 
 Float = NDArray[np.float32]
-
-# A key's own L* may differ by rounding and compression; beyond this mean the user should know whose is kept.
-_LIGHTNESS_DIFFERS = 3.0
 
 
 class _End:
@@ -115,7 +122,7 @@ def propagate_job(
         writer = stack.enter_context(run.open_output())
         stages = pipeline or real()
         device = machine.choose_device(settings.device)
-        densifier = stages.load_densifier(device) if run.has_hints else None
+        densifier = stages.load_densifier(device) if run.needs_filling else None
         carrier = stages.load_carrier(device)
         cuts = yield from find_shots(clip, run.frames, settings.keyframes, stages, cancel)
         lightness = LightnessReader(clip, run.shape, cancel)
@@ -140,25 +147,41 @@ class _Propagation:
         self.info = clip.info
         self.frames = checked_range(settings.start, settings.stop, clip.info)
         self.shape = work_shape(clip.info.height, clip.info.width, settings.size)
-        self.has_hints = any(keyframe.kind == "hints" for keyframe in settings.keyframes)
         self.written = 0
+        self._lies: dict[int, Registration] = {}
         self._left_alone = 0
         self._by_index = {keyframe.index: keyframe for keyframe in settings.keyframes}
 
+    @property
+    def needs_filling(self) -> bool:
+        """Whether a key frame leaves open what color a pixel has. Known after `check`."""
+        hints = any(keyframe.kind == "hints" for keyframe in self.settings.keyframes)
+        return hints or not all(lies.is_whole for lies in self._lies.values())
+
     def check(self) -> Iterator[Progress]:
-        """Reads every key frame once, so that a wrong one is found before any work is done."""
+        """Reads every key frame once and lays it onto its frame, so that a wrong one is found before any work is
+        done."""
         check_keyframes(self.settings.keyframes, self.info.frame_count)
         refuse_own_input(self.settings, self.info, self.frames)
         for done, (index, keyframe) in enumerate(sorted(self._by_index.items())):
             self.cancel.check()
-            painted = self.read(keyframe)
             lab = coloring.lab_of(self.clip.frame(index))
-            remarks = [self._remark_on_color(lab) if done == 0 else "", _remark_on_lightness(keyframe, painted, lab)]
+            remarks = [self._remark_on_color(lab) if done == 0 else "", self._register(keyframe, lab[..., 0])]
             yield Progress("check", done + 1, len(self._by_index), index, " ".join(filter(None, remarks)))
 
     def read(self, keyframe: Keyframe) -> Painted:
         """A key frame at full size, read anew every time: many of them would not fit into memory."""
-        return read_keyframe(keyframe, self.info.width, self.info.height, self.info.tags)
+        lies = self._lies.get(keyframe.index)
+        return read_keyframe(keyframe, self.info.width, self.info.height, self.info.tags, lies)
+
+    def _register(self, keyframe: Keyframe, lightness: Float) -> str:
+        """Finds how a key lies on its frame, and words what a person should know of it."""
+        if keyframe.kind == "hints":
+            self.read(keyframe)
+            return ""
+        lies = register_key(keyframe, lightness, self.info.tags)
+        self._lies[keyframe.index] = lies
+        return lies.remark()
 
     def _remark_on_color(self, lab: Float) -> str:
         if not coloring.has_color(lab):
@@ -317,13 +340,3 @@ def refuse_target(target: Path | None, force: bool, inputs: tuple[Path, ...]) ->
         raise OutputError("the output would replace one of the inputs", path=target, advice="Choose another name")
     if not force:
         raise OutputExistsError("exists already", path=target, advice="Choose another name, or replace it with --force")
-
-
-def _remark_on_lightness(keyframe: Keyframe, painted: Painted, lab: Float) -> str:
-    differs = float(np.abs(painted.lightness - lab[..., 0]).mean())
-    if keyframe.kind == "hints" or differs <= _LIGHTNESS_DIFFERS:
-        return ""
-    return (
-        f"The key of frame {keyframe.index} differs from the clip in lightness (L* by {differs:.1f} on average); its "
-        "color is used and the clip's lightness kept."
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from propagation.errors import HintError, RangeError
 
 if TYPE_CHECKING:
+    from propagation.registration import Registration
     from propagation.video.frame import ColorTags
 
 Float = NDArray[np.float32]
@@ -44,13 +45,16 @@ class Keyframe:
 class Painted:
     """A key frame at the clip's size.
 
-    `ab`: (H, W, 2) float32. `strength`: (H, W) float32 in 0..1, everywhere 1 for a full picture. `lightness`: L* of
-    the picture itself, (H, W) float32, which the result does not use.
+    `ab`: (H, W, 2) float32. `strength`: (H, W) float32 in 0..1, everywhere 1 for a picture of the whole frame.
     """
 
     ab: Float
     strength: Float
-    lightness: Float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the color of every pixel is said."""
+        return bool(self.strength.min() >= 1)
 
 
 def check_keyframes(keyframes: Iterable[Keyframe], frame_count: int) -> None:
@@ -74,29 +78,52 @@ def check_keyframes(keyframes: Iterable[Keyframe], frame_count: int) -> None:
         raise HintError("there is neither a key nor a hint", advice="Add --key N=IMAGE or --hints N=IMAGE")
 
 
-def read_keyframe(keyframe: Keyframe, width: int, height: int, tags: ColorTags) -> Painted:
-    """Reads a key frame in the clip's own color, `tags`.
+def read_keyframe(
+    keyframe: Keyframe, width: int, height: int, tags: ColorTags, lies: Registration | None = None
+) -> Painted:
+    """Reads a key frame in the clip's own color, `tags`; `lies`: how a key lies on its frame, where that was found.
 
     Raises MediaError where the file is none, HintError for another size than width x height, for hints without an
     alpha channel, and for hints where nothing is painted.
     """
-    from propagation.color.lab import frame_to_lab
-    from propagation.video.images import read_image
-
-    image = keyframe.image
-    if image is None:
-        path = keyframe.path
-        if path is None:
-            raise HintError(f"{keyframe.label} has neither a file nor a picture")
-        image = read_image(path).image
+    image = _image_of(keyframe)
+    if lies is not None:
+        ab, shown = lies.apply(_lab_of(image, tags))
+        return Painted(ab, shown.astype(np.float32))
     if image.shape[:2] != (height, width):
         raise HintError(
             f"{keyframe.label} is {image.shape[1]}x{image.shape[0]} pixels and the clip is {width}x{height}",
             path=keyframe.path,
             advice="Save it at the clip's size; nothing is resampled silently",
         )
-    lab = frame_to_lab(np.ascontiguousarray(image[..., :3]), tags)
-    return Painted(lab[..., 1:], _strength(keyframe, image), lab[..., 0])
+    return Painted(_lab_of(image, tags)[..., 1:], _strength(keyframe, image))
+
+
+def register_key(keyframe: Keyframe, lightness: Float, tags: ColorTags) -> Registration:
+    """How a full picture lies on its frame, `lightness` (H, W) as L*: moved, scaled, graded, or as it should.
+
+    Raises MediaError where the file is none, HintError where it shows something else.
+    """
+    from propagation.registration import register
+
+    key = np.ascontiguousarray(_lab_of(_image_of(keyframe), tags)[..., 0])
+    return register(keyframe.index, key, np.ascontiguousarray(lightness), keyframe.path)
+
+
+def _image_of(keyframe: Keyframe) -> NDArray[Any]:
+    from propagation.video.images import read_image
+
+    if keyframe.image is not None:
+        return keyframe.image
+    if keyframe.path is None:
+        raise HintError(f"{keyframe.label} has neither a file nor a picture")
+    return read_image(keyframe.path).image
+
+
+def _lab_of(image: NDArray[Any], tags: ColorTags) -> Float:
+    from propagation.color.lab import frame_to_lab
+
+    return frame_to_lab(np.ascontiguousarray(image[..., :3]), tags)
 
 
 def _strength(keyframe: Keyframe, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Float:

@@ -66,9 +66,7 @@ class LiveFrame:
             for draft, level_size in ((False, size), (True, min(size, DRAFT_SIZE)))
         }
         self._full: Painted | None = None
-        self._hints = Painted(
-            np.zeros((height, width, 2), np.float32), np.zeros((height, width), np.float32), self._own_lightness
-        )
+        self._hints = Painted(np.zeros((height, width, 2), np.float32), np.zeros((height, width), np.float32))
 
     def prepare(self, *, draft: bool = False) -> None:
         """Does the slow part now rather than under the first stroke."""

@@ -39,12 +39,13 @@ def make_dense(
     pipeline: Pipeline,
     cancel: CancelToken,
 ) -> Generator[Progress, None, dict[int, Any]]:
-    """Every key frame at work size by its frame: a full picture as its own ab, hints filled by `densifier`."""
+    """Every key frame at work size by its frame: a full picture as its own ab; hints, and what a picture does not show,
+    filled by `densifier`."""
     dense: dict[int, Any] = {}
     for done, keyframe in enumerate(sorted(keyframes, key=lambda each: each.index)):
         cancel.check()
         painted = read(keyframe)
-        if keyframe.kind == "key":
+        if painted.is_whole:
             dense[keyframe.index] = shrink(painted.ab, lightness.shape)
         else:
             prepared = densifier.prepare(lightness.at(keyframe.index))

@@ -36,7 +36,7 @@ from kernels.vector import (
 drop_stale(Path(__file__).parent)
 
 PAD = 16
-STRIP = 32
+STRIP = 64
 LEAST = {"none": 0.0, "max1": 1.0, "sum": 1e-6}
 
 # No reassociation anywhere, so results do not depend on the number of threads.
@@ -118,17 +118,20 @@ def _step_lanes(x, x_at, gates, at, far, least, state, old, new, h, h_at, length
 
 
 @njit(**options)
-def step_line(x, x_at, gates, at, far, least, state, old, new, h, h_at, length, ahead):
+def step_line(x, x_at, gates, at, far, least, state, old, new, h, h_at, length, gates_ahead, ahead):
     """One line of the recurrence, to `h` in its storage type and to the state's line `new` unrounded.
 
-    `ahead` leads from a gate to its namesake on the next line, which is asked for meanwhile: hardware that prefetches
-    follows three streams badly when their lines come in descending order. 0 asks for nothing.
+    `gates_ahead` and `ahead` (of x and h) lead to the next line, which is asked for meanwhile: hardware that prefetches
+    follows so many streams badly, and worse when their lines come in descending order. 0 asks for nothing.
     """
     whole = length // TILE * TILE
     for i in range(0, whole, TILE):
-        if ahead != 0:
+        if gates_ahead != 0:
             for j in range(3):
-                prefetch(gates, at + ahead + j * far + i)
+                prefetch(gates, at + gates_ahead + j * far + i)
+        if ahead != 0:
+            prefetch(x, x_at + ahead + i)
+            prefetch_to_write(h, h_at + ahead + i)
         _step_lanes(x, x_at, gates, at, far, least, state, old, new, h, h_at, length, i, WIDE)
     for i in range(whole, length):
         _step_lanes(x, x_at, gates, at, far, least, state, old, new, h, h_at, length, i, ONE)
@@ -202,10 +205,23 @@ def _back_lanes(top, top_at, gates, at, far, least, q, old, new, q_far, gx, gx_a
 
 @njit(**options)
 def back_line(top, top_at, gates, at, far, least, q, old, new, q_far, gx, gx_at, x, x_at, before, before_at,
-              gg, gg_at, gg_far, length):
-    """One line of the backward scan when the gates serve this channel alone: all gradients in one pass."""
+              gg, gg_at, gg_far, length, gates_ahead, ahead, h, h_at):
+    """One line of the backward scan when the gates serve this channel alone: all gradients in one pass.
+
+    `gates_ahead` (of gates and gg) and `ahead` (of top, x, gx and h, from h_at on) lead to the next line to ask for, as
+    in `step_line`.
+    """
     whole = length // TILE * TILE
     for i in range(0, whole, TILE):
+        if gates_ahead != 0:
+            for j in range(3):
+                prefetch(gates, at + gates_ahead + j * far + i)
+                prefetch_to_write(gg, gg_at + gates_ahead + j * gg_far + i)
+        if ahead != 0:
+            prefetch(top, top_at + ahead + i)
+            prefetch(x, x_at + ahead + i)
+            prefetch(h, h_at + ahead + i)
+            prefetch_to_write(gx, gx_at + ahead + i)
         _back_lanes(top, top_at, gates, at, far, least, q, old, new, q_far, gx, gx_at, x, x_at, before, before_at,
                     gg, gg_at, gg_far, length, i, WIDE)
     for i in range(whole, length):
@@ -314,8 +330,8 @@ def ask_for_strip(plane, at, rows, columns, first, part, parts, to_write):
         return
     for i in range(rows * part // parts, rows * (part + 1) // parts):
         here = at + i * columns + first
-        for k in (0, STRIP // 2, STRIP - 1):
+        for k in range(0, STRIP + TILE, TILE):
             if to_write:
-                prefetch_to_write(plane, here + k)
+                prefetch_to_write(plane, here + min(k, STRIP - 1))
             else:
-                prefetch(plane, here + k)
+                prefetch(plane, here + min(k, STRIP - 1))

@@ -59,6 +59,7 @@ def forward_vertical(x, gates, h, kind, channels, rows, columns, reverse, least,
     area, pitch = rows * columns, line_pitch(columns)
     p = np.zeros(3 * pitch, kind.dtype)
     state = np.zeros(2 * channels * pitch, kind.dtype)
+    ahead = -columns if reverse else columns
     for u in range(first, last):
         for step in range(rows):
             t = rows - 1 - step if reverse else step
@@ -72,9 +73,9 @@ def forward_vertical(x, gates, h, kind, channels, rows, columns, reverse, least,
                     copy_line(x, at, state, new, columns)
                     copy_line(x, at, h, at, columns)
                 elif channels > 1:
-                    step_line(x, at, p, PAD, pitch, 0.0, state, old, new, h, at, columns, 0)
+                    step_line(x, at, p, PAD, pitch, 0.0, state, old, new, h, at, columns, 0, ahead)
                 else:
-                    step_line(x, at, gates, g_at, area, least, state, old, new, h, at, columns, 0)
+                    step_line(x, at, gates, g_at, area, least, state, old, new, h, at, columns, ahead, ahead)
 
 
 @njit(**_kernel)
@@ -107,9 +108,9 @@ def forward_horizontal(x, gates, h, kind, channels, rows, columns, reverse, leas
                         copy_line(strip, here, state, new, rows)
                     elif in_place:
                         step_line(strip, here, gates, g_at + k * rows, area, least, state, old, new, strip, here, rows,
-                                  ahead)
+                                  ahead, 0)
                     else:
-                        step_line(strip, here, p, here, far, 0.0, state, old, new, strip, here, rows, 0)
+                        step_line(strip, here, p, here, far, 0.0, state, old, new, strip, here, rows, 0, 0)
                 store_strip(strip, PAD, pitch, h, at, rows, columns, column, width)
 
 
@@ -137,6 +138,7 @@ def backward_vertical(top, x, gates, h, gx, gg, kind, channels, rows, columns, r
     q = np.zeros(6 * channels * pitch, kind.dtype)
     before = np.zeros(pitch, kind.dtype)
     shared = channels > 1
+    ahead = columns if reverse else -columns
     for u in range(first, last):
         q[:] = 0
         for step in range(rows):
@@ -155,13 +157,13 @@ def backward_vertical(top, x, gates, h, gx, gg, kind, channels, rows, columns, r
                 if start:
                     first_line(top, at, q, old, pitch, gx, at, columns)
                     continue
-                copy_line(h, at + columns if reverse else at - columns, before, PAD, columns)
+                copy_line(h, at + ahead, before, PAD, columns)
                 if shared:
                     back_shared_line(top, at, p, PAD, pitch, q, old, new, pitch, gx, at, x, at, before, PAD, d, PAD,
                                      columns)
                 else:
                     back_line(top, at, gates, g_at, area, least, q, old, new, pitch, gx, at, x, at, before, PAD,
-                              gg, g_at, area, columns)
+                              gg, g_at, area, columns, ahead, ahead, h, at + ahead)
             if shared and not start:
                 gate_gradient_line(gates, g_at, area, least, d, PAD, pitch, gg, g_at, area, columns)
 
@@ -172,6 +174,7 @@ def backward_horizontal(top, x, gates, h, gx, gg, kind, channels, rows, columns,
     area, pitch = rows * columns, line_pitch(rows)
     far = STRIP * pitch
     in_place = scanned and channels == 1
+    ahead = rows if reverse else -rows
     p = np.zeros(1 if in_place else 3 * far, kind.dtype)
     d = np.zeros(1 if in_place else 3 * far, kind.dtype)
     raw = np.zeros(1 if scanned or least == 0.0 else 3 * far, kind.dtype)
@@ -212,7 +215,7 @@ def backward_horizontal(top, x, gates, h, gx, gg, kind, channels, rows, columns,
                                 zero_line(gg, g_at + k * rows + j * area, rows)
                     elif in_place:
                         back_line(tops, here, gates, g_at + k * rows, area, least, q, old, new, pitch, tops, here,
-                                  xs, here, hs, before, gg, g_at + k * rows, area, rows)
+                                  xs, here, hs, before, gg, g_at + k * rows, area, rows, ahead, 0, hs, 0)
                     else:
                         back_shared_line(tops, here, p, here, far, q, old, new, pitch, tops, here, xs, here, hs, before,
                                          d, here, rows)

@@ -1,11 +1,17 @@
 """Sparse hints to a dense property with reach and confidence: the spatial propagation network behind a small
-interface."""
+interface.
+
+A frame too large to be worked on whole is filled at a fraction of its size, where hints still reach everywhere; the
+last pass then brings the result to the full picture's edges, tile by tile, so that memory does not grow with the frame.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,10 +20,15 @@ from kernels.fallback import Placed
 from propagation.errors import HintError
 from propagation.precision import channels_last, fast_convolutions
 from propagation.spn import Description, SpatialPropagationNetwork
+from propagation.tiles import Tile, reduction, shrink_hints, shrink_mean, tiles
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 Floats = NDArray[np.float32]
 
+# Pixels of the largest frame that is filled whole; what that takes is printed by `bench densify`.
+MOST_PIXELS = 2560 * 1440
+TILE_PX = 1024
+_OVERLAP = 8  # a tile shares this share of its side with the next
 # Decades of decay over which reach falls from 1 (a hint) to 0 (nothing arrives).
 _REACH_DECADES = 8.0
 # Expected error, in the property's units, at which confidence is one half: a difference that a viewer begins to see.
@@ -38,10 +49,11 @@ class PreparedFrame:
     """All that depends on the picture alone; made by `Densifier.prepare`, kept while a person paints.
 
     `described`: the device it was described on, and the description there; made anew, from lightness (H, W), where the
-    densifier had to leave that device.
+    densifier had to leave that device. Of a frame larger than `MOST_PIXELS` a `factor`-th of its size is described.
     """
 
     lightness: Floats
+    factor: int
     described: tuple[str, Description]
 
 
@@ -65,19 +77,28 @@ def confidence_of(error: NDArray[Any]) -> Floats:
 class Densifier:
     """Fills frames from hints. `prepare` and `fill` may be called from several threads at once.
 
-    Where a GPU fails or lacks memory the CPU goes on, see `kernels.fallback`.
+    Where a GPU fails or lacks memory the CPU goes on, see `kernels.fallback`. Frames of more than `most_pixels` are
+    filled in tiles of `tile_px`.
     """
 
-    def __init__(self, model: SpatialPropagationNetwork, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: SpatialPropagationNetwork,
+        device: str = "cpu",
+        *,
+        most_pixels: int = MOST_PIXELS,
+        tile_px: int = TILE_PX,
+    ) -> None:
         self._placed = Placed(channels_last(model), device)
+        self._most_pixels, self._tile_px = most_pixels, tile_px
 
     @classmethod
-    def load(cls, name: str = "spn-color", device: str = "cpu") -> Densifier:
+    def load(cls, name: str = "spn-color", device: str = "cpu", *, most_pixels: int = MOST_PIXELS) -> Densifier:
         """The trained network `name` of assets/weights. Raises WeightsError when it is missing, damaged or another
         one."""
         model = SpatialPropagationNetwork()
         model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
-        return cls(model, device)
+        return cls(model, device, most_pixels=most_pixels)
 
     def prepare(self, lightness: Floats) -> PreparedFrame:
         """Guidance and gates of a frame, lightness (H, W) as L*, 0 to 100. Raises HintError for NaN or another
@@ -86,7 +107,10 @@ class Densifier:
             raise HintError(f"a lightness picture is (H, W), not {lightness.shape}")
         if not np.isfinite(lightness).all():
             raise HintError("the lightness picture holds NaN or infinite values")
-        return PreparedFrame(lightness, self._placed.run(lambda model, device: _describe(model, device, lightness)))
+        factor = reduction(lightness.shape, self._most_pixels)
+        return PreparedFrame(
+            lightness, factor, self._placed.run(lambda model, device: _describe(model, device, lightness, factor))
+        )
 
     def fill(self, prepared: PreparedFrame, hints: Hints) -> Dense:
         """The dense property. Where strength is 1 the hint's own value comes through exactly.
@@ -96,38 +120,90 @@ class Densifier:
 
         Raises HintError when the hints are of another size than the frame, hold NaN, or are empty.
         """
-        values, strength = hints.values, hints.strength
         shape = prepared.lightness.shape
+        values, strength = np.asarray(hints.values, np.float32), np.asarray(hints.strength, np.float32)
         if values.ndim != 3 or values.shape[:2] != shape or strength.shape != shape:
             raise HintError(f"the frame is {shape}, the hints are {values.shape} with strength {strength.shape}")
-        if not (np.isfinite(values).all() and np.isfinite(strength).all()):
+        least, most = strength.min(), strength.max()
+        # The smallest and the largest of numbers with a NaN among them are NaN.
+        if not np.isfinite((least, most, values.min(initial=0), values.max(initial=0))).all():
             raise HintError("the hints hold NaN or infinite values")
-        if not (strength > 0).any():
+        if most <= 0:
             raise HintError("nothing is painted", advice="Give at least one pixel a strength above zero")
-        dense, reach, error = self._placed.run(lambda model, device: _fill(model, device, prepared, hints))
-        return Dense(dense, reach[..., 0], confidence_of(error[..., 0]), error[..., 0])
+        if least < 0 or most > 1:
+            strength = strength.clip(0, 1)
+        if prepared.factor == 1:
+            dense, reach, error = self._placed.run(
+                lambda model, device: _fill(model, device, prepared, values, strength)
+            )
+        else:
+            dense, reach, error = self._fill_large(prepared, values, strength)
+        painted = np.flatnonzero(strength)
+        sureness = strength.ravel()[painted]
+        certain = painted[sureness >= 1]
+        dense.reshape(-1, dense.shape[2])[certain] = values.reshape(-1, dense.shape[2])[certain]
+        error.ravel()[painted] *= 1 - sureness
+        np.clip(1 + reach / _REACH_DECADES, 0, 1, out=reach)
+        return Dense(dense, reach, confidence_of(error), error)
+
+    def _fill_large(self, prepared: PreparedFrame, values: Floats, strength: Floats) -> tuple[Floats, Floats, Floats]:
+        """As `_fill`: the frame at a fraction of its size first, then its last pass in tiles."""
+        factor, (h, w) = prepared.factor, strength.shape
+        small_hints = shrink_hints(values, strength, factor)
+        drafts, reach, error = self._placed.run(lambda model, device: _fill(model, device, prepared, *small_hints))
+        dense = np.zeros_like(values)
+        for tile in tiles((h, w), self._tile_px, self._tile_px // _OVERLAP):
+            maps = (prepared.lightness[..., None], values, strength[..., None])
+            parts = (_enlarged(drafts, tile, factor), *(m[tile.rows, tile.columns] for m in maps))
+            found = self._placed.run(partial(_refine, maps=parts))
+            dense[tile.rows, tile.columns] += found * tile.weight[..., None]
+        whole = Tile(slice(0, h), slice(0, w), np.empty((0, 0), np.float32))
+        reach, error = (_enlarged(m[..., None], whole, factor)[..., 0] for m in (reach, error))
+        reach[strength > 0] = 0
+        return dense, reach, error
 
 
-def _describe(model: SpatialPropagationNetwork, device: str, lightness: Floats) -> tuple[str, Description]:
+def _describe(model: SpatialPropagationNetwork, device: str, lightness: Floats, factor: int) -> tuple[str, Description]:
+    if factor > 1:
+        lightness = shrink_mean(lightness, factor)
     with torch.inference_mode(), fast_convolutions(device):
         return device, model.describe(_tensor(lightness[..., None], device))
 
 
-def _fill(model: SpatialPropagationNetwork, device: str, prepared: PreparedFrame, hints: Hints) -> list[Floats]:
-    """Values, reach and expected error, each (H, W, channels), in main memory."""
+def _fill(
+    model: SpatialPropagationNetwork, device: str, prepared: PreparedFrame, values: Floats, strength: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Values (H, W, C), log10 of what arrives and expected error (H, W), in main memory."""
     if prepared.described[0] != device:
-        prepared.described = _describe(model, device, prepared.lightness)
+        prepared.described = _describe(model, device, prepared.lightness, prepared.factor)
     _, description = prepared.described
-    fill = model.fill if hints.values.shape[2] == model.config.channels else model.scan_alone
-    known, wanted = _tensor(hints.strength[..., None], device).clamp(0, 1), _tensor(hints.values, device)
+    fill = model.fill if values.shape[2] == model.config.channels else model.scan_alone
     with torch.inference_mode(), fast_convolutions(device):
-        out = fill(description, wanted, known)
-        dense = torch.where(known >= 1, wanted, out["values"])
-        reach = (1 + out["reach"] / _REACH_DECADES).clamp(0, 1)
-        error = out["error"] * (1 - known)
-    return [x[0].permute(1, 2, 0).contiguous().cpu().numpy() for x in (dense, reach, error)]
+        out = fill(description, _tensor(values, device), _tensor(strength[..., None], device))
+    dense, reach, error = (out[name][0].permute(1, 2, 0).cpu().contiguous() for name in ("values", "reach", "error"))
+    return dense.numpy(), reach[..., 0].numpy(), error[..., 0].numpy()
+
+
+def _refine(model: SpatialPropagationNetwork, device: str, maps: tuple[Floats, ...]) -> Floats:
+    """A tile's values (h, w, C) from its draft, lightness, hints and their strength, each (h, w, channels)."""
+    draft, lightness, values, strength = (_tensor(m, device) for m in maps)
+    with torch.inference_mode(), fast_convolutions(device):
+        found = model.refine(lightness, draft, values, strength)
+    return np.asarray(found[0].permute(1, 2, 0).cpu().numpy())
+
+
+def _enlarged(image: Floats, tile: Tile, factor: int) -> Floats:
+    """What a picture (h, w, C) of a factor-th of the size shows in a tile of the whole, bilinear."""
+    top, left = max(tile.rows.start // factor - 1, 0), max(tile.columns.start // factor - 1, 0)
+    # One pixel more on each side, so that every tile interpolates between the same pixels.
+    part = image[top : -(-tile.rows.stop // factor) + 1, left : -(-tile.columns.stop // factor) + 1]
+    size = (part.shape[1] * factor, part.shape[0] * factor)
+    large = cv2.resize(np.ascontiguousarray(part), size, interpolation=cv2.INTER_LINEAR)
+    y, x = tile.rows.start - top * factor, tile.columns.start - left * factor
+    shown = large[y : y + tile.rows.stop - tile.rows.start, x : x + tile.columns.stop - tile.columns.start]
+    return np.ascontiguousarray(shown.reshape(*shown.shape[:2], -1))
 
 
 def _tensor(image: Floats, device: str) -> torch.Tensor:
-    """(H, W, C) numpy to (1, C, H, W) on the device."""
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))[None].to(device)
+    """(H, W, C) numpy to (1, C, H, W) on the device, without a copy where it is there already."""
+    return torch.from_numpy(np.ascontiguousarray(image, np.float32)).permute(2, 0, 1)[None].to(device)

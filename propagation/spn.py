@@ -16,6 +16,7 @@ pairs, as in An and Pellacini 2008, with learned likeness).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.scan import scan4
+from kernels.threads import run_parts
 from propagation.guidance import (
     STRIDE,
     Block,
@@ -36,13 +38,14 @@ from propagation.guidance import (
     halve,
     pad_to_stride,
 )
+from propagation.lookup import Lookup
 
 # Confidences decay by a factor per pixel; 1e-25 keeps ratios exact over any distance that float32 can carry.
 TINY = 1e-25
 # Colors enter networks divided by this (a* and b* reach about +-110).
 AB_SCALE = 50.0
 # What the correction may add to its opinions, in units of AB_SCALE.
-_LARGEST_CHANGE = 3.0
+LARGEST_CHANGE = 3.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Description:
     settle: Gates  # B, 1, 3, ..
     merges: tuple[Tensor, Tensor, Tensor]  # of the three passes: B, sets, 4, H/2, W/2 twice, then B, 1, 4, H, W
     edges: Tensor | None  # B, 1, H, W: what the picture adds to the logit of a draft's trust
-    likeness: Tensor | None  # B, heads, T, T: of each of T places (rows) to each other
+    likeness: Tensor | None  # B, heads, T, T: of each of T places (rows) to each other; columns lie together
     places: tuple[int, int]  # rows and columns of the T places
     features: Tensor  # B, features, H/4, W/4; none without correction
 
@@ -79,39 +82,6 @@ def merged_scan(x: Tensor, gates: Gates, merges: Tensor) -> Tensor:
     if not merges.shape[1]:
         return scan4(x, gates, merge="max", norm="none", layout="scanned")
     return scan4(x, gates, merge="sum", weights=merges, norm="none", layout="scanned")
-
-
-class Lookup(nn.Module):
-    """Likeness of all places of a picture to each other: a cosine of learned features, less so with distance."""
-
-    # More places than this are pooled: the table grows with their square.
-    MOST_PLACES = 2048
-
-    def __init__(self, inputs: int, heads: int, size: int = 24) -> None:
-        super().__init__()
-        self.heads, self.size = heads, size
-        self.query, self.key = conv(inputs, heads * size, 1), conv(inputs, heads * size, 1)
-        self.sharpness = nn.Parameter(torch.full((heads, 1, 1), 8.0))
-        self.remoteness = nn.Parameter(torch.linspace(0.02, 0.3, heads).view(-1, 1, 1))  # per `STRIDE` pixels
-
-    def forward(self, features: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """features (B, C, h, w) -> likeness (B, heads, T, T) in 0..1 and the rows and columns of the T places."""
-        h, w = features.shape[-2:]
-        pool = 1
-        while -(-h // pool) * -(-w // pool) > self.MOST_PLACES:
-            pool += 1
-        if pool > 1:
-            features = F.avg_pool2d(features, pool, ceil_mode=True)
-        rows, columns = features.shape[-2:]
-        query, key = (
-            F.normalize(layer(features).float().flatten(2).unflatten(1, (self.heads, self.size)), dim=2)
-            for layer in (self.query, self.key)
-        )
-        ys, xs = torch.meshgrid(*(torch.arange(n, device=features.device) for n in (rows, columns)), indexing="ij")
-        places = torch.stack([ys.flatten(), xs.flatten()], 1).float() * pool
-        distance = torch.cdist(places, places)
-        cosine = query.transpose(2, 3) @ key
-        return (self.sharpness * (cosine - 1.0) - self.remoteness.abs() * distance).exp(), (rows, columns)
 
 
 class Correction(nn.Module):
@@ -131,11 +101,12 @@ class Correction(nn.Module):
             self.out.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        top = F.relu(self.enter(x))
-        second = F.relu(self.down[0](top))
-        third = self.bottom(F.relu(self.down[1](second)))
-        second = self.middle(second + enlarge(self.up[0](third)))
-        top = F.relu(self.leave(top + enlarge(self.up[1](second))))
+        # In place: none of these layers needs its own output once more.
+        top = F.relu_(self.enter(x))
+        second = F.relu_(self.down[0](top))
+        third = self.bottom(F.relu_(self.down[1](second)))
+        second = self.middle(enlarge(self.up[0](third)).add_(second))
+        top = F.relu_(self.leave(enlarge(self.up[1](second)).add_(top)))
         out: Tensor = self.out(top)
         return out
 
@@ -195,20 +166,24 @@ class SpatialPropagationNetwork(nn.Module):
 
         Returns `values` (B, C, H, W); `reach` (B, 1, H, W): log10 of the confidence that arrived, 0 at a hint and
         falling with distance and across edges; `error` (B, 1, H, W): the expected absolute error in the property's
-        units; `first` (B, sets, C, H/2, W/2) and `alike` (B, heads, C, H/4, W/4), padded: what the first passes and the
-        lookup found.
+        units; and, where it is trained, `first` (B, sets, C, H/2, W/2) and `alike` (B, heads, C, H/4, W/4), padded:
+        what the first passes and the lookup found.
         """
+        if self._fuses(values):
+            return self._fill_fused(picture, values, strength)
         h, w = values.shape[-2:]
         c = self.config.channels
         values, strength = pad_to_stride(values / AB_SCALE), _pad_zero(strength)
         hints = torch.cat([values * strength, strength], 1).float()  # B, C + 1, H, W
         first, log_amount = self._scan(picture, self._enter(picture, hints))
-        alike, log_alike = self._look_up(picture, hints)
+        tokens = F.adaptive_avg_pool2d(hints, picture.places) if self.lookup is not None else hints
+        found = self._look_up(picture, tokens, (hints.shape[-2] // 4, hints.shape[-1] // 4))
+        alike, log_alike = found.unflatten(1, (self.config.heads, c + 1)).split((c, 1), 2)
         marks = halve(halve(hints))
         clues = [
             halve(torch.cat([first.flatten(1, 2), log_amount / 8.0], 1)),
             alike.flatten(1, 2),
-            log_alike / 8.0,
+            log_alike[:, :, 0] / 8.0,
             marks[:, :c] / (marks[:, c:] + 1e-3),
             marks[:, c:].sqrt(),
         ]
@@ -219,11 +194,11 @@ class SpatialPropagationNetwork(nn.Module):
         if self.lookup is not None:
             opinions = torch.cat([first, enlarge(alike.flatten(1, 2)).unflatten(1, alike.shape[1:3])], 1)
         # Bounded, because one wild step of training would otherwise be paid for by all that follow.
-        draft = (opinions * shares.softmax(1)[:, :, None]).sum(1) + change.clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
+        draft = (opinions * shares.softmax(1)[:, :, None]).sum(1) + change.clamp(-LARGEST_CHANGE, LARGEST_CHANGE)
         trust, error = doubts.split(1, 1)
         draft, trust, error = enlarge(torch.cat([draft, trust, F.softplus(error)], 1)).split((c, 1, 1), 1)
         draft = draft + (values - draft) * strength
-        dense = self._settle(picture, draft, trust, strength)
+        dense = self._settle(picture.settle, picture.merges[2], picture.edges, draft, trust, strength)
         out = {
             "values": dense[..., :h, :w] * AB_SCALE,
             "reach": self._reach(log_amount, strength)[..., :h, :w],
@@ -231,6 +206,45 @@ class SpatialPropagationNetwork(nn.Module):
             "first": first * AB_SCALE,
         }
         return out if self.lookup is None else {**out, "alike": alike * AB_SCALE}
+
+    def _fuses(self, values: Tensor) -> bool:
+        """Whether `_fill_fused` can do what is asked: on a CPU, without gradients, with every part there is."""
+        parts = self.config.normalised and self.config.merge == "learned" and self.lookup is not None
+        return parts and values.device.type == "cpu" and values.dtype == torch.float32 and not torch.is_grad_enabled()
+
+    def _fill_fused(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
+        """`fill` with what lies between scans and convolutions fused to passes over the rows."""
+        from propagation import spn_rows  # here because numba takes a second to import
+
+        c, sets, heads = self.config.channels, self.config.sets, self.config.heads
+        assert picture.edges is not None
+        (b, _, h, w), (rows, columns) = values.shape, picture.edges.shape[-2:]
+        carried = values.new_empty(b, sets * (c + 1), rows // 2, columns // 2)
+        marks = values.new_empty(b, c + 1, rows // 4, columns // 4)
+        _by_rows(spn_rows.gather_rows, (values, strength), (carried, marks), b * rows // 4)
+        if self.config.enter:
+            hints = values.new_zeros(b, c + 1, rows, columns)
+            torch.mul(values, strength / AB_SCALE, out=hints[:, :c, :h, :w])
+            hints[:, c:, :h, :w] = strength
+            carried = self._enter(picture, hints).repeat(1, sets, 1, 1)
+        for merges in picture.merges[:2]:
+            carried = merged_scan(carried, picture.spread, merges)
+        amounts = carried.unflatten(1, (sets, c + 1))[:, :, c].clamp(min=TINY).log10_()
+        found = self._look_up(picture, self._tokens(picture, values, strength, marks), (rows // 4, columns // 4))
+        clues = marks.new_empty(b, rows // 4, columns // 4, (sets + heads + 1) * (c + 1)).permute(0, 3, 1, 2)
+        _by_rows(spn_rows.clue_rows, (carried, amounts, found, marks), (clues,), b * rows // 4)
+        seen = torch.cat([picture.features, clues.to(picture.features.dtype)], 1)
+        mended = self.correction(seen).float().contiguous()
+        blended = values.new_empty(b, c + 2, rows // 2, columns // 2)
+        _by_rows(spn_rows.blend_rows, (carried, found, mended), (blended,), b * rows // 2)
+        blended[:, c + 1] = F.softplus(blended[:, c + 1])
+        weighted, error = values.new_empty(b, c + 1, rows, columns), torch.empty_like(strength)
+        _by_rows(spn_rows.weigh_rows, (blended, picture.edges, values, strength), (weighted, error), b * rows)
+        settled = merged_scan(weighted, picture.settle, picture.merges[2])
+        dense, reach = values.new_empty(b, h, w, c), torch.empty_like(strength)
+        amount = amounts.mean(1, keepdim=True)
+        _by_rows(spn_rows.settle_rows, (settled, amount, strength), (dense, reach), b * h)
+        return {"values": dense.permute(0, 3, 1, 2), "reach": reach, "error": error}
 
     def scan_alone(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         """As `fill` for a property (B, K, H, W) of any K and range that the correction was not trained on.
@@ -246,12 +260,26 @@ class SpatialPropagationNetwork(nn.Module):
         error = (first - draft[:, None]).abs().mean((1, 2))[:, None]
         draft, error = enlarge(draft), enlarge(error)
         draft = draft + (values - draft) * strength
-        dense = self._settle(picture, draft, torch.zeros_like(strength), strength)
+        trust = torch.zeros_like(strength)
+        dense = self._settle(picture.settle, picture.merges[2], picture.edges, draft, trust, strength)
         return {
             "values": dense[..., :h, :w],
             "reach": self._reach(log_amount, strength)[..., :h, :w],
             "error": error[..., :h, :w],
         }
+
+    def refine(self, lightness: Tensor, draft: Tensor, values: Tensor, strength: Tensor) -> Tensor:
+        """The last pass alone, over a draft (B, K, H, W) that was made at a smaller size: the draft, brought to the
+        edges of the picture. values (B, K, H, W) of any range, of strength (B, 1, H, W)."""
+        h, w = draft.shape[-2:]
+        lightness, draft, values = (pad_to_stride(x) for x in (lightness, draft, values))
+        strength = _pad_zero(strength)
+        found = self.guidance(lightness / 50.0 - 1.0)
+        settle, merges = self.settle(found.full)
+        edges = None if self.edges is None else self.edges(found.full).float()
+        draft = draft + (values - draft) * strength
+        trust = torch.zeros_like(strength)
+        return self._settle(settle, merges, edges, draft, trust, strength)[..., :h, :w]
 
     def forward(self, lightness: Tensor, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         return self.fill(self.describe(lightness), values, strength)
@@ -270,33 +298,50 @@ class SpatialPropagationNetwork(nn.Module):
         amount = amount.clamp(min=TINY)
         return weighted / amount if self.config.normalised else weighted, amount[:, :, 0].log10()
 
-    def _settle(self, picture: Description, draft: Tensor, trust: Tensor, strength: Tensor) -> Tensor:
+    def _settle(
+        self, gates: Gates, merges: Tensor, edges: Tensor | None, draft: Tensor, trust: Tensor, strength: Tensor
+    ) -> Tensor:
         """The last pass, at full size: the draft (B, C, H, W) weighs by the logit of its trust, hints by their own."""
-        if picture.edges is None:
-            return merged_scan(draft, picture.settle, picture.merges[2])
-        trust = torch.sigmoid(trust + picture.edges) * (1.0 - strength) + strength
+        if edges is None:
+            return merged_scan(draft, gates, merges)
+        trust = torch.sigmoid(trust + edges) * (1.0 - strength) + strength
         weighted = torch.cat([draft * trust, trust], 1)
-        settled, weight = merged_scan(weighted, picture.settle, picture.merges[2]).split((draft.shape[1], 1), 1)
+        settled, weight = merged_scan(weighted, gates, merges).split((draft.shape[1], 1), 1)
         return settled / weight.clamp(min=TINY)
 
     def _reach(self, log_amount: Tensor, strength: Tensor) -> Tensor:
         return enlarge(log_amount.mean(1, keepdim=True)) * (strength == 0)
 
-    def _look_up(self, picture: Description, hints: Tensor) -> tuple[Tensor, Tensor]:
-        """What is hinted at like places, at quarter size: (B, heads, C, h, w); log10 of how much (B, heads, h, w)."""
+    def _look_up(self, picture: Description, tokens: Tensor, size: tuple[int, int]) -> Tensor:
+        """What is hinted at like places, (B, heads (C + 1), h, w) at `size`: of each head the property, and log10 of
+        how much. tokens (B, C + 1, rows, columns): the hints' means in the places."""
         c = self.config.channels
-        size = (hints.shape[-2] // 4, hints.shape[-1] // 4)
         if picture.likeness is None:
-            return hints.new_zeros(hints.shape[0], 0, c, *size), hints.new_zeros(hints.shape[0], 0, *size)
-        tokens = F.adaptive_avg_pool2d(hints, picture.places).flatten(2).transpose(1, 2)  # B, T, C + 1
+            return tokens.new_zeros(tokens.shape[0], 0, *size)
+        known, table = tokens.flatten(2), picture.likeness.transpose(2, 3)
+        if not torch.is_grad_enabled():
+            # Few places are hinted at while a person paints, and the others add nothing.
+            hinted = known[:, c].amax(0).nonzero()[:, 0]
+            known, table = known[:, :, hinted], table[:, :, hinted]
         # Not in 16 bits: turning the whole table would take longer than the product.
-        with torch.autocast(hints.device.type, enabled=False):
-            weighted, amount = (picture.likeness @ tokens[:, None]).split((c, 1), 3)  # B, heads, T, ..
+        with torch.autocast(tokens.device.type, enabled=False):
+            weighted, amount = (known[:, None] @ table).split((c, 1), 2)  # B, heads, .., T
         amount = amount.clamp(min=TINY)
-        found = torch.cat([weighted / amount, amount.log10()], 3).transpose(2, 3).flatten(1, 2)
-        found = F.interpolate(found.unflatten(2, picture.places), size, mode="bilinear", align_corners=False)
-        alike, log_amount = found.unflatten(1, (self.config.heads, c + 1)).split((c, 1), 2)
-        return alike, log_amount[:, :, 0]
+        found = torch.cat([weighted / amount, amount.log10()], 2).flatten(1, 2).unflatten(2, picture.places)
+        return F.interpolate(found, size, mode="bilinear", align_corners=False)
+
+    def _tokens(self, picture: Description, values: Tensor, strength: Tensor, marks: Tensor) -> Tensor:
+        """Means of hints in the lookup's places, from those at quarter size where these divide them."""
+        if (marks.shape[-2] // 4, marks.shape[-1] // 4) == picture.places:
+            return F.adaptive_avg_pool2d(marks, picture.places)
+        hints = torch.cat([values / AB_SCALE * strength, strength], 1)
+        return F.adaptive_avg_pool2d(_pad_zero(hints), picture.places)
+
+
+def _by_rows(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], rows: int) -> None:
+    """One of `spn_rows` over all rows, which the threads share."""
+    arrays = tuple(x.numpy() for x in (*inputs, *outputs))
+    run_parts(kernel, arrays, rows, outputs[0].numel())
 
 
 def _pad_zero(x: Tensor) -> Tensor:

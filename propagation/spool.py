@@ -25,6 +25,9 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def __contains__(self, index: object) -> bool:
+        return index in self._places
+
     def put(self, index: int, block: NDArray[Any]) -> None:
         """Keeps `block`, of any shape and type, under `index`. Raises NoSpaceError when the file finds no room."""
         try:

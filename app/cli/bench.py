@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 OURS = "Huecast"
+PUBLISHED = "SPN as published"
 DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp4"
 
 
@@ -120,12 +121,14 @@ def _kernels(progress: Callable[[int, int, str], None]) -> KernelTable:
 def _densify(
     folders: list[Path], limit: int | None, device: str, progress: Callable[[int, int, str], None]
 ) -> DensifyTable:
-    from propagation.bench import densify
+    from propagation.bench import densify, memory
     from propagation.densify import Densifier
+    from propagation.published.spn import PublishedSpn
 
     ours = Densifier.load(device=device)
     speed = partial(densify.measure_speed, ours)
-    return densify.run(folders, {OURS: our_fill(ours)}, limit=limit, speed=speed, progress=progress)
+    methods: dict[str, densify.Fill] = {PUBLISHED: partial(densify.fill_by, PublishedSpn.load()), OURS: our_fill(ours)}
+    return densify.run(folders, methods, limit=limit, speed=speed, memory=memory.fill_peaks, progress=progress)
 
 
 def _propagate(

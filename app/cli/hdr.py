@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from app.cli.progress import count, print_json, run_job
+from app.cli.progress import print_outcome, run_job
 
 # Named here as well as in propagation/, so that --help imports neither OpenCV nor OpenEXR; a test compares them.
 ENCODINGS = ("linear", "pq", "hlg")
@@ -26,6 +26,7 @@ class HdrOptions:
     compression: str
     preview: str | None
     tone_curve: str
+    keep_noise: bool
 
 
 def hdr_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,6 +57,11 @@ def hdr_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="knee",
             show_default=True,
             help="hdr: the preview's tone curve.",
+        ),
+        click.option(
+            "--keep-noise",
+            is_flag=True,
+            help="hdr: leave well exposed pixels exactly the clip's, its noise and rounding included.",
         ),
     ]
     for decorate in reversed(decorators):
@@ -92,13 +98,8 @@ def propagate_hdr(
         form=HdrFormat(options.pixel_type, options.compression, options.encoding),  # type: ignore[arg-type]
         preview=None if options.preview is None else Path(options.preview),
         tone_curve=options.tone_curve,
+        keep_noise=options.keep_noise,
     )
     cancel = CancelToken()
     outcome = run_job(hdr_job(settings, cancel), cancel, progress_form)
-    if progress_form == "json":
-        made = {"output": str(outcome.out), "frames": outcome.frames, "reached": outcome.colored}
-        print_json({"stage": "done", **made, "notes": list(outcome.notes)})
-        return
-    for note in outcome.notes:
-        click.echo(f"Note: {note}.", err=True)
-    click.echo(f"Wrote {outcome.out}: {count(outcome.frames, 'frame')}, {outcome.colored} of them reached by a key.")
+    print_outcome(outcome, progress_form, "reached", "reached by a key")

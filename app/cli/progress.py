@@ -172,15 +172,16 @@ def run_job(job: Generator[Progress, None, Result], cancel: CancelToken, form: s
         display.close()
 
 
-def print_outcome(outcome: Outcome, form: str) -> None:
-    """Says what a job made: one JSON object, or a sentence and the notes."""
+def print_outcome(outcome: Outcome, form: str, made: str = "colored", words: str = "in new color") -> None:
+    """Says what a job made: one JSON object, or a sentence and the notes. `made` names in JSON what counts the frames
+    that the sentence says to be `words`."""
     if form == "json":
-        made = {"output": str(outcome.out), "frames": outcome.frames, "colored": outcome.colored}
-        print_json({"stage": "done", **made, "notes": list(outcome.notes)})
+        figures = {"output": str(outcome.out), "frames": outcome.frames, made: outcome.colored}
+        print_json({"stage": "done", **figures, "notes": list(outcome.notes)})
         return
     for note in outcome.notes:
         click.echo(f"Note: {note}.", err=True)
-    frames = f": {count(outcome.frames, 'frame')}, {outcome.colored} of them in new color" if outcome.frames > 1 else ""
+    frames = f": {count(outcome.frames, 'frame')}, {outcome.colored} of them {words}" if outcome.frames > 1 else ""
     click.echo(f"Wrote {outcome.out}{frames}.")
 
 

@@ -48,6 +48,7 @@ class Format:
     is_video: bool = True
 
 
+PATTERN = "%05d"
 VIDEO_TIP = "8 bits, 10 where the clip has more; sound is copied"
 FORMATS = (
     Format("MP4 video (H.264, plays everywhere)", ".mp4", VIDEO_TIP),
@@ -61,13 +62,21 @@ STAGES = {
     "shots": "Finding shots",
     "densify": "Filling key frames",
     "color": "Coloring and writing",
+    "light": "Carrying light and writing",
     "finish": "Checking the file",
 }
 
 
 class ExportDialog(QDialog):
-    """Asks for format, place and range, then writes."""
+    """Asks for format, place and range, then writes. What is written is `_job`'s."""
 
+    formats: tuple[Format, ...] = FORMATS
+    what_words = "Color"
+    """What is carried over the range."""
+    ending = "color"
+    """What the suggested name ends in."""
+    colored_words = "with color"
+    """What the frames are that an outcome counts as colored."""
     exported = Signal(object)
     """The Outcome."""
 
@@ -95,9 +104,9 @@ class ExportDialog(QDialog):
         self.runner.failed.connect(self._failed)
         self.runner.stopped.connect(self._stopped)
         self.format = named(QComboBox(), "format")
-        for kind in FORMATS:
+        for kind in self.formats:
             self.format.addItem(kind.words)
-        self.place = named(QLineEdit(str(folder / f"{name}-color.mp4")), "place")
+        self.place = named(QLineEdit(str(folder / f"{name}-{self.ending}.mp4")), "place")
         self.browse = QPushButton("Choose…")
         self.range_marks = named(QRadioButton(self._range_words()), "range_marks")
         self.range_all = named(QRadioButton(f"Whole clip (frames 0 to {project.frame_count - 1})"), "range_all")
@@ -130,7 +139,7 @@ class ExportDialog(QDialog):
         form = QFormLayout()
         form.addRow("Format", self.format)
         form.addRow("To", place)
-        form.addRow("Color", ranges)
+        form.addRow(self.what_words, ranges)
         form.addRow("", self.note)
         buttons = QHBoxLayout()
         buttons.addWidget(self.show_button)
@@ -155,13 +164,13 @@ class ExportDialog(QDialog):
     @property
     def chosen(self) -> Format:
         """The format in the list."""
-        return FORMATS[self.format.currentIndex()]
+        return self.formats[self.format.currentIndex()]
 
     def _format_changed(self) -> None:
         kind = self.chosen
         old = Path(self.place.text())
-        base = old.parent.parent if old.name == "%05d.png" else old.parent
-        stem = old.parent.name if old.name == "%05d.png" else old.stem
+        base = old.parent.parent if old.stem == PATTERN else old.parent
+        stem = old.parent.name if old.stem == PATTERN else old.stem
         self.place.setText(str(base / f"{stem}{kind.suffix}"))
         outside = "Frames without color leave as they came, with the clip's length and times kept. "
         self.note.setText(f"{kind.tip}. {outside if kind.is_video else ''}")
@@ -178,7 +187,7 @@ class ExportDialog(QDialog):
         else:
             start = str(Path(self.place.text()).parent.parent)
             path = QFileDialog.getExistingDirectory(self, "Export to folder", start)
-            path = f"{path}/%05d.png" if path else ""
+            path = f"{path}{self.chosen.suffix}" if path else ""
         if path:
             self.place.setText(path)
 
@@ -196,9 +205,7 @@ class ExportDialog(QDialog):
                                       "Replace"):
             return
         self._out = out
-        self._begin(ExportSettings(
-            self._project, out, *self._frames(), self._device, bool(there), self._colors,
-        ))
+        self._begin(self._job(out, bool(there)))
 
     def _frames(self) -> tuple[int, int]:
         run = range(self._project.frame_count) if self.range_all.isChecked() else self._project.range
@@ -207,15 +214,20 @@ class ExportDialog(QDialog):
     def _what_is_there(self, out: Path) -> str:
         if self.chosen.is_video:
             return f"{out.name} is there already." if out.exists() else ""
-        there = sorted(out.parent.glob("*.png")) if out.parent.is_dir() else []
+        there = sorted(out.parent.glob(f"*{out.suffix}")) if out.parent.is_dir() else []
         return f"The folder {out.parent.name} holds {len(there)} pictures already." if there else ""
 
-    def _begin(self, settings: ExportSettings) -> None:
+    def _job(self, out: Path, replace: bool) -> Callable[[CancelToken], Generator[Progress, None, Outcome]]:
+        """The work itself; `replace` what is there already."""
         stages = self._stages
+        settings = ExportSettings(self._project, out, *self._frames(), self._device, replace, self._colors)
 
         def job(cancel: CancelToken) -> Generator[Progress, None, Outcome]:
             return (yield from export_job(settings, cancel, stages()))
 
+        return job
+
+    def _begin(self, job: Callable[[CancelToken], Generator[Progress, None, Outcome]]) -> None:
         self._set_running(True)
         self.status.setText("Starting…")
         self._started_s = time.monotonic()
@@ -231,7 +243,7 @@ class ExportDialog(QDialog):
 
     def _show_progress(self, progress: Progress) -> None:
         words = STAGES.get(progress.stage, progress.stage)
-        if progress.stage == "color":
+        if progress.stage in ("color", "light"):
             self.bar.setRange(0, progress.total)
             self.bar.setValue(progress.done)
             words += f": frame {progress.done} of {progress.total}{self._time_left(progress)}"
@@ -247,7 +259,7 @@ class ExportDialog(QDialog):
     def _finished(self, outcome: Any) -> None:
         self._set_running(False)
         notes = " ".join(outcome.notes)
-        self.status.setText(f"Done: {outcome.frames} frames, {outcome.colored} of them with color. {notes}")
+        self.status.setText(f"Done: {outcome.frames} frames, {outcome.colored} of them {self.colored_words}. {notes}")
         self.show_button.show()
         self.stop_button.setDefault(True)
         self.exported.emit(outcome)

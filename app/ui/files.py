@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QSettings, QStandardPaths
+from PySide6.QtCore import QObject, QSettings, QStandardPaths, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from app.errors import NewerProjectError, ProjectError, ProjectLockedError, SourceChangedError, SourceMissingError
@@ -31,6 +31,9 @@ PROGRAM = Path(__file__).resolve().parents[2]
 
 class Files(QObject):
     """What the File menu does. Dialogs are children of the window."""
+
+    told = Signal(str)
+    """What a person should know of something that was done, in a sentence."""
 
     def __init__(self, window: QWidget, session: Session, settings: QSettings, kept: Recovery) -> None:
         super().__init__(window)
@@ -225,15 +228,24 @@ class Files(QObject):
             self.import_key(frame, Path(path))
 
     def import_key(self, frame: int, path: Path) -> bool:
-        """Makes a picture file the key of a frame; its size must be the clip's."""
-        from propagation.video.images import read_image
+        """Makes a picture file the key of a frame: laid onto it where it lies elsewhere, which is then said."""
+        from app.importing import read_picture_for
+        from propagation.video.reader import open_clip
 
+        source = self._session.project.source
+        if source is None:
+            return False
         try:
-            picture = encode_picture(read_image(path).image, path.name)
+            with open_clip(Path(source.path)) as clip:
+                image, remark = read_picture_for(clip.frame(frame), path)
+            picture = encode_picture(image, path.name)
         except (PropagationError, OSError) as error:
             messages.show_error(self._window, "Cannot import", error)
             return False
-        return self._session.do(SetPicture(frame, picture))
+        done = self._session.do(SetPicture(frame, picture))
+        if done and remark:
+            self.told.emit(remark)
+        return done
 
     # Places.
 

@@ -39,6 +39,7 @@ class FrameView(QObject):
         self._playback.moved.connect(self.show)
         self._frames.frame_ready.connect(self._frame_ready)
         self._frames.color_ready.connect(self.refresh_color)
+        window.hdr.light_ready.connect(self.refresh_color)
         self._canvas.hovered.connect(self._hovered)
         self._canvas.picked.connect(self._picked)
 
@@ -82,6 +83,11 @@ class FrameView(QObject):
         if index == self._playback.frame:
             self._show_color(index)
 
+    def refresh(self) -> None:
+        """How the frame in view is looked at was changed."""
+        if self._shown is not None:
+            self._show_color(self._shown)
+
     def pause(self, playing: bool) -> None:
         """Nobody paints on a frame that is playing; the view rests when it stops."""
         self._canvas.can_paint = not playing and self._frames.frame(self._playback.frame) is not None
@@ -121,8 +127,13 @@ class FrameView(QObject):
         self._canvas.can_paint = not self._playback.playing
 
     def _show_color(self, index: int) -> None:
-        picture = self._frames.color(index)
+        """Light where it is known, else carried color; and the zebra over either."""
+        hdr, frame = self._window.hdr, self._frames.frame(index)
+        picture = hdr.picture(index)
+        if picture is None:
+            picture = self._frames.color(index)
         self._canvas.set_color(self._frames.old_color(index) if picture is None else picture)
+        self._canvas.set_zebra(None if frame is None else hdr.stripes(frame, self._canvas.shows_before))
 
     def _rested(self) -> None:
         """The view stays on a frame: now what takes longer may begin."""
@@ -146,8 +157,10 @@ class FrameView(QObject):
         if not window.has_networks:
             return
         lightness, a, b = rgb_to_lab(color)
-        where = f"{int(place.x())}, {int(place.y())}"
-        words.setText(f"{where}   {hex_text(color)}   L* {lightness:.0f} a* {a:.0f} b* {b:.0f}")
+        x, y = int(place.x()), int(place.y())
+        frame = self._frames.frame(self._playback.frame)
+        light = "" if frame is None else window.hdr.words_at(frame, x, y, self._canvas.shows_before)
+        words.setText(f"{x}, {y}   {hex_text(color)}   L* {lightness:.0f} a* {a:.0f} b* {b:.0f}{light}")
         if not window.tools.is_painting:
             self._under = lightness
             self._plane_rest.start()

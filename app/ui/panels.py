@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
-from app.ui.canvas import Layers
 from app.ui.naming import named
+from app.ui.picture_layers import Layers
 from app.ui.tools import Brush, ToolBox
 
 LARGEST_PX = 200

@@ -11,6 +11,9 @@ from PySide6.QtGui import QImage
 
 from app.project.plan import to_8_bit
 
+_STRIPE = 4  # pixels
+_DARK, _LIGHT = 0xB0000000, 0xB0A0A0A0  # premultiplied ARGB
+
 
 def rgb_image(array: NDArray[Any]) -> QImage:
     """(H, W, 3) or (H, W, 4) uint8 or uint16 as an opaque 32-bit image, which Qt paints fastest; alpha is left out."""
@@ -35,6 +38,18 @@ def premultiplied(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     out[..., :3] = (array[..., 2::-1] * alpha + 127) // 255
     out[..., 3:] = array[..., 3:]
     return out
+
+
+def zebra_image(mask: NDArray[np.bool_]) -> QImage:
+    """Slanted stripes, dark and light by turns, over the pixels (H, W) of `mask`; nothing elsewhere."""
+    height, width = mask.shape
+    across, down = np.arange(width, dtype=np.uint8), np.arange(height, dtype=np.uint8)
+    # 256 is a multiple of the stripes' period, so that bytes may overflow.
+    lit = ((across[None] + down[:, None]) & np.uint8(_STRIPE)) > 0
+    shades = np.array([0, _DARK, _LIGHT], np.uint32)
+    image = QImage(width, height, QImage.Format.Format_ARGB32_Premultiplied)
+    view(image)[:] = np.take(shades, mask * (lit + np.uint8(1)))[..., None].view(np.uint8)
+    return image
 
 
 def view(image: QImage) -> NDArray[np.uint8]:

@@ -28,10 +28,14 @@ from app.ui import messages, theme
 from app.ui.actions import Actions
 from app.ui.bars import RecentMenu, StatusLine, TimelinePanel, fill_menus, main_bar, tool_bar
 from app.ui.canvas import Canvas
+from app.ui.carried_words import CarriedWords
 from app.ui.color_panel import ColorPanel, warm_color_math
 from app.ui.files import Files
 from app.ui.frame_view import FrameView
 from app.ui.frames import FrameService
+from app.ui.hdr import HdrView
+from app.ui.hdr_panel import HdrPanel
+from app.ui.hdr_verbs import HdrVerbs
 from app.ui.held_keys import HeldKeys
 from app.ui.kept_results import KeptResults
 from app.ui.naming import named
@@ -90,10 +94,13 @@ class MainWindow(QMainWindow):
         cache_folder = own_folder(self.settings, "results", QStandardPaths.StandardLocation.CacheLocation)
         self.kept_results = KeptResults(self.results, cache_folder, self)
         self.files = Files(self, self.session, self.settings, self.recovery)
-        self._states_later = QTimer(self, singleShot=True, interval=80)
+        self.files.told.connect(self.say)
+        self.hdr = HdrView(self)
+        self.carried_words = CarriedWords(self)
         self.actions_by_name = make_actions(self, theme.current())
         self._build()
         self.view = FrameView(self)
+        self.hdr_verbs = HdrVerbs(self)
         self.verbs = Actions(self)
         self._held = HeldKeys(self)
         self._connect()
@@ -112,11 +119,12 @@ class MainWindow(QMainWindow):
         self.color_panel = ColorPanel(self.session)
         self.brush_panel = BrushPanel(self.tools)
         self.layer_panel = LayerPanel()
+        self.hdr_panel = HdrPanel()
         self.canvas.layers = self.layer_panel.layers
         side = QScrollArea(widgetResizable=True)
         side.setFrameShape(QScrollArea.Shape.NoFrame)
         side.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        side.setWidget(SidePanel(self.color_panel, self.brush_panel, self.layer_panel))
+        side.setWidget(SidePanel(self.color_panel, self.brush_panel, self.layer_panel, self.hdr_panel))
         side.setMinimumWidth(268)
         self.timeline = Timeline()
         self.timeline_panel = TimelinePanel(self.timeline, self.actions_by_name)
@@ -143,9 +151,6 @@ class MainWindow(QMainWindow):
         session.refused.connect(lambda error: messages.show_error(self, "That does not fit", error))
         self.recovery.failed.connect(self._not_kept)
         self.device_left.connect(self._device_lost)
-        self.kept_results.brought_back.connect(self._brought_back)
-        self.kept_results.failed.connect(self._not_cached)
-        self.kept_results.recalled.connect(self._recalled)
         frames.opened.connect(self._clip_opened)
         frames.failed.connect(self._reading_failed)
         frames.thumbnail_ready.connect(self.timeline.add_thumbnail)
@@ -155,11 +160,6 @@ class MainWindow(QMainWindow):
         self.painting.busy.connect(self._show_busy)
         self.preview.ready.connect(self._networks_ready)
         playback.playing_changed.connect(self._playing_changed)
-        self.propagation.made.connect(self.kept_results.keep)
-        self.propagation.colored.connect(self._carried)
-        self.propagation.progress.connect(self._job_progress)
-        self.propagation.ended.connect(self._job_ended)
-        self.propagation.failed.connect(self._job_failed)
         timeline = self.timeline
         timeline.sought.connect(playback.go)
         timeline.marks_dragged.connect(self.verbs.drag_marks)
@@ -172,7 +172,6 @@ class MainWindow(QMainWindow):
         self.color_panel.chosen.connect(self._color_chosen)
         self.layer_panel.changed.connect(self._layers_changed)
         self.tools.picture_under = self.view.carried_picture
-        self._states_later.timeout.connect(self._show_states)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self.take_theme)
         self._brush_changed(self.tools.brush)
 
@@ -206,6 +205,7 @@ class MainWindow(QMainWindow):
         project = self.session.project
         self.propagation.stop()
         self.results.clear()
+        self.hdr.forget()
         self.playback.set_clip(None)
         self.view.clear("Opening…" if project.source else WELCOME)
         self.timeline.set_clip(0, 16 / 9)
@@ -217,6 +217,7 @@ class MainWindow(QMainWindow):
     def _project_changed(self, before: Project, after: Project) -> None:
         if before.source != after.source and after.source is not None:
             self.results.clear()
+            self.hdr.forget()
             self.painting.reset()
             self.canvas.message = "Opening…"
             self.canvas.can_paint = False
@@ -225,7 +226,7 @@ class MainWindow(QMainWindow):
         if before.keys is not after.keys or before.range != after.range or before.settings != after.settings:
             self.timeline.set_project(after)
             self.playback.set_range(after.range)
-            self._states_later.start()
+            self.carried_words.states_later.start()
         self.view.show_place()
 
     def _not_kept(self, error: Exception) -> None:
@@ -272,10 +273,6 @@ class MainWindow(QMainWindow):
     def _is_ready(self, index: int) -> bool:
         return self.frames.frame(index) is not None
 
-    def _show_states(self) -> None:
-        self.timeline.set_states(self.results.states(self.session.project))
-        self.verbs.enable()
-
     def _playing_changed(self, playing: bool) -> None:
         from app.ui import icons
 
@@ -293,7 +290,7 @@ class MainWindow(QMainWindow):
     def _filled(self, index: int, draft: bool) -> None:
         self.view.refresh_color(index)
         if not draft:
-            self._states_later.start()
+            self.carried_words.states_later.start()
 
     def _networks_ready(self) -> None:
         self.has_networks = True
@@ -330,50 +327,9 @@ class MainWindow(QMainWindow):
 
     # Jobs.
 
-    def _brought_back(self, count: int) -> None:
-        self.frames.recheck()
-        self._states_later.start()
-        if count:
-            self.say(f"The color of {count} frames is there from before")
-
-    def _recalled(self, _: int) -> None:
-        self.frames.recheck()
-        if not self._states_later.isActive():
-            self._states_later.start()
-
-    def _not_cached(self, error: Exception) -> None:
-        what, advice = messages.words_of(error)
-        self.say(f"Carried color is not being kept for the next time. {what} {advice}")
-
     def _device_lost(self, why: str) -> None:
         self.status_line.show_lost_device(why)
         self.say(why)
-
-    def _carried(self, index: int) -> None:
-        self.frames.recheck()
-        if not self._states_later.isActive():
-            self._states_later.start()
-
-    def _job_progress(self, progress: Any) -> None:
-        words = {"shots": "Looking for shots, frame", "densify": "Filling key frames", "color": "Carrying color, frame"}
-        self.status_line.job_bar.show()
-        self.status_line.job_bar.setRange(0, progress.total)
-        self.status_line.job_bar.setValue(progress.done)
-        self.say(f"{words.get(progress.stage, progress.stage)}: {progress.done} of {progress.total}. Esc stops")
-
-    def _job_ended(self, words: str) -> None:
-        self.status_line.job_bar.hide()
-        self.say(words)
-        for frame in self.session.project.key_numbers():
-            result = self.results.get(frame)
-            if result is not None and self.results.is_fresh(self.session.project, frame):
-                self.kept_results.keep(frame, result)
-        self._show_states()
-
-    def _job_failed(self, error: Exception) -> None:
-        self.status_line.job_bar.hide()
-        self._show_states()
-        messages.show_error(self, "Propagation failed", error)
 
     def say(self, words: str) -> None:
         """Shows words in the status line."""
@@ -427,10 +383,11 @@ class MainWindow(QMainWindow):
         self._is_closed = True
         self._device_listener.close()
         self.recovery.stop()
-        self._states_later.stop()
+        self.carried_words.states_later.stop()
         self.view.stop()
         self.playback.stop()
         self.propagation.close()
+        self.hdr.stop()
         self.preview.stop()
         self.frames.stop()
         self.kept_results.stop()

@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from propagation.bench import baselines
 from propagation.bench.machine import YARDSTICK_SIZE, dis_medium_ms, machine_line, median_ms
 from propagation.bench.protocol import Floats, Picture, one_opencv_thread, psnr_rgb, read_pictures, to_jsonable
 from propagation.densify import Densifier, Hints
 from propagation.hints import GENERATORS, SparseColor
+from propagation.precision import fast_convolutions
 
 Fill = Callable[[Floats, NDArray[np.bool_], Floats], "Floats | tuple[Floats, Floats]"]
 Progress = Callable[[int, int, str], None]
@@ -100,6 +103,7 @@ class DensifyTable:
     machine: str
     dis_ms: float
     speed: FillSpeed | None = None
+    memory: dict[str, int] | None = None  # bytes at the peak, by the frame's size
 
     @property
     def methods(self) -> list[str]:
@@ -144,6 +148,9 @@ class DensifyTable:
             opening, stroke = self.speed.opening_ms, self.speed.stroke_ms
             lines += ["", f"At 854x480, opening a frame: {opening:.0f} ms, {opening / self.dis_ms:.1f} DIS calls;"]
             lines[-1] += f" stroke to picture: {stroke:.0f} ms, {stroke / self.dis_ms:.2f} DIS calls."
+        if self.memory is not None:
+            peaks = "; ".join(f"{size}: {peak / 1e9:.2f} GB" for size, peak in self.memory.items())
+            lines += ["", f"Peak memory of a process that opens and fills one frame. {peaks}."]
         lines += ["", f"DIS MEDIUM at 854x480: {self.dis_ms:.1f} ms. {self.machine}"]
         return "\n".join(lines)
 
@@ -176,11 +183,12 @@ def run(
     with_baselines: bool = True,
     limit: int | None = None,
     speed: Callable[[], FillSpeed] | None = None,
+    memory: Callable[[], dict[str, int]] | None = None,
     progress: Progress | None = None,
 ) -> DensifyTable:
     """Fill the hints of every kind on every picture of `folders` with the baselines and `methods`.
 
-    `limit` keeps the first pictures of each folder. `speed` is measured after everything else.
+    `limit` keeps the first pictures of each folder. `speed` and `memory` are measured after everything else.
     `progress(done, total, text)` is called after every picture.
     Raises MediaError for an unreadable picture, ValueError when a method returns something that is not a picture.
     """
@@ -204,7 +212,8 @@ def run(
             scores += _score_picture(kind, folder_name, picture, every)
             if progress is not None:
                 progress(done, len(work), f"{kind.title}: {picture.name}")
-    return DensifyTable(tuple(scores), machine_line(), dis_medium_ms(), None if speed is None else speed())
+    machine, dis_ms, reached = machine_line(), dis_medium_ms(), None if speed is None else speed()
+    return DensifyTable(tuple(scores), machine, dis_ms, reached, None if memory is None else memory())
 
 
 def measure_speed(densifier: Densifier) -> FillSpeed:
@@ -220,6 +229,14 @@ def measure_speed(densifier: Densifier) -> FillSpeed:
     return FillSpeed(
         median_ms(lambda: densifier.prepare(lightness)), median_ms(lambda: densifier.fill(prepared, hints))
     )
+
+
+def fill_by(model: nn.Module, lightness: Floats, mask: NDArray[np.bool_], ab: Floats) -> Floats:
+    """A network of lightness, values and strength, (1, C, H, W) each, to `values`, as a method of the bench."""
+    maps = (lightness[..., None], ab, mask[..., None].astype(np.float32))
+    with torch.inference_mode(), fast_convolutions():
+        out = model(*(torch.from_numpy(np.ascontiguousarray(m.transpose(2, 0, 1)))[None] for m in maps))
+    return np.ascontiguousarray(out["values"][0].permute(1, 2, 0).numpy())
 
 
 def draw_hints(kind: HintKind, lab: Floats) -> SparseColor:

@@ -27,6 +27,7 @@ from propagation.hdr.carrying import KeyLight, MotionCarrier, light_of, log_of
 from propagation.hdr.merging import fused, merge
 from propagation.hdr.response import FLOOR, Pair, estimate_response
 from propagation.hdr.sequence import carry_light
+from propagation.sequence import Carrier, carry
 from propagation.video.hdr_images import REFERENCE_WHITE_NITS
 
 Carry = Callable[[Sequence[NDArray[np.uint8]], Mapping[int, Floats]], Iterable[tuple[int, Floats]]]
@@ -36,6 +37,7 @@ RESPONSE, CHAIN, GAMMA = "response fit of the key", "key by DIS chain", "gamma 2
 BORDER_PX = 3  # on either side of the edge of a clipped region
 # Floors, each against the best baseline of the same run.
 ERROR_SHARE, ONE_SIDED_DB, TWO_SIDED_DB, GRADIENT, FLICKER_SHARE, DIS_CALLS = 0.6, 3.0, 4.0, 1.1, 0.8, 6.0
+_AB_A_DECADE = np.float32(30)  # units of a* and b* that stand for a factor of 10 in light
 _TIMED_FRAMES = 20  # as many as are carried from a key
 
 
@@ -131,7 +133,7 @@ class HdrTable:
         """The whole table as what `json.dumps` takes, with the pooled figures under "summary"."""
         summary = [
             {"method": m, "log_rmse": self.log_rmse(m), "pu21_psnr": self.psnr(m), "gradient": self.gradient(m),
-             "flicker": self.flicker(m)}
+             "flicker": self.flicker(m), "clipped_flicker": self.flicker(m, clipped=True)}
             for m in self.methods
         ]
         return dict(to_jsonable({**asdict(self), "summary": summary, "floors": self.floors()}))
@@ -255,9 +257,14 @@ def gamma_expansion(frames: Sequence[NDArray[np.uint8]], keys: Mapping[int, Floa
 
 
 def ours(
-    frames: Sequence[NDArray[np.uint8]], keys: Mapping[int, Floats], *, merged: bool = True
+    frames: Sequence[NDArray[np.uint8]],
+    keys: Mapping[int, Floats],
+    *,
+    merged: bool = True,
+    keep_noise: bool = False,
 ) -> Iterator[tuple[int, Floats]]:
-    """What `propagate --property hdr` does; with `merged=False` the carried light alone, the source left out."""
+    """What `propagate --property hdr` does; with `merged=False` the carried light alone, the source left out, with
+    `keep_noise` as the option of that name."""
     order = sorted(keys)
     response = estimate_response([Pair(frames[n], keys[n]) for n in order])
     small = {n: KeyLight(log_of(keys[n]), response) for n in order}
@@ -266,8 +273,26 @@ def ours(
         if sides:
             log_light, exposure = fused(sides, (shape[0], shape[1]), [small[side.key].log_light for side in sides])
             if merged:
-                log_light = merge(frames[index], response, exposure, log_light)
+                log_light = merge(frames[index], response, exposure, log_light, keep_noise=keep_noise)
             yield index, light_of(log_light)
+
+
+def tpn_alone(
+    frames: Sequence[NDArray[np.uint8]], keys: Mapping[int, Floats], carrier: Carrier
+) -> Iterator[tuple[int, Floats]]:
+    """The temporal network alone on log10 light, two channels at a time, as it is for color: neither the camera nor the
+    frame's own code values speak. The network was trained on a* and b*, so light is given at their scale."""
+    logs = {n: _log(light) for n, light in keys.items()}
+    middle = np.float32(np.median(logs[min(logs)]))
+    lightness = [np.ascontiguousarray(to_lab(frame)[..., 0]) for frame in frames]
+    found = []
+    for channels in ((0, 1), (2, 1)):
+        given = {n: np.ascontiguousarray((x[..., channels] - middle) * _AB_A_DECADE) for n, x in logs.items()}
+        carried = carry(lightness.__getitem__, given, 0, len(frames), carrier=carrier)
+        found.append([each.values for each in carried])
+    for index, (one, other) in enumerate(zip(*found, strict=True)):
+        log_light = np.dstack([one, other[..., :1]]) / _AB_A_DECADE + middle
+        yield index, np.asarray(10**log_light, np.float32)
 
 
 BASELINES: dict[str, Carry] = {RESPONSE: response_fit, CHAIN: key_by_dis, GAMMA: gamma_expansion}

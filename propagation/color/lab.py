@@ -28,7 +28,7 @@ _F_TO_LAB = np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], n
 _LAB_TO_F = np.array(
     [[1 / 116, 1 / 500, 0, 16 / 116], [1 / 116, 0, 0, 16 / 116], [1 / 116, 0, -1 / 200, 16 / 116]], np.float32
 )
-_SRGB = 13
+_SRGB, _BT709 = 13, 1  # transfer and primaries (ITU-T H.273)
 Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
 
@@ -65,6 +65,17 @@ def reduce_chroma(lab: NDArray[Any], tags: ColorTags) -> NDArray[np.float32]:
     return _in_gamut(lab, tags)[1]
 
 
+def shade(lab: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float32]:
+    """L*, a*, b* (H, W, 3) under the tone curve that takes the L* of greys from `before`, rising, to `after`.
+
+    It is applied to red, green and blue (BT.709) alike, as graders and cameras do, so saturation changes with it.
+    """
+    linear = np.maximum(_lab_to_linear(np.ascontiguousarray(lab, np.float32), xyz_to_rgb(_BT709)), 0)
+    levels = _f(linear) * np.float32(116) - np.float32(16)
+    f = (np.interp(levels, before, after).astype(np.float32) + np.float32(16)) / np.float32(116)
+    return _transform(_f(_transform(_unroot(f), rgb_to_xyz(_BT709))), _F_TO_LAB)
+
+
 def _in_gamut(lab: NDArray[Any], tags: ColorTags) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(linear RGB in 0..1, the L*, a*, b* it shows), both (H, W, 3) float32."""
     lab = np.array(lab, dtype=np.float32, order="C")
@@ -82,12 +93,16 @@ def _in_gamut(lab: NDArray[Any], tags: ColorTags) -> tuple[NDArray[np.float32], 
 
 def _lab_to_linear(lab: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
     """Linear RGB (H, W, 3), not limited to 0..1."""
-    f = _transform(lab, _LAB_TO_F)
-    xyz = f * f * f
+    return _transform(_unroot(_transform(lab, _LAB_TO_F)), matrix)
+
+
+def _unroot(f: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The inverse of `_f`."""
+    t = f * f * f
     dark = f <= np.float32(_DELTA)
     if dark.any():
-        xyz[dark] = (f[dark] - np.float32(4 / 29)) * np.float32(3 * _DELTA**2)
-    return _transform(xyz, matrix)
+        t[dark] = (f[dark] - np.float32(4 / 29)) * np.float32(3 * _DELTA**2)
+    return t
 
 
 def _transform(image: NDArray[np.float32], matrix: NDArray[Any]) -> NDArray[np.float32]:

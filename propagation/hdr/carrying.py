@@ -11,7 +11,7 @@ never blurs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,10 +21,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.threads import run_parts
-from propagation.alignment import MotionEstimator, grid, warp
+from propagation.alignment import MotionEstimator, grid
 from propagation.hdr.filling import gates_of, spread
-from propagation.hdr.motion import follow_the_sure, grey8, sureness
+from propagation.hdr.motion import believed, follow_the_sure, grey8, sampled, visible
 from propagation.hdr.response import CLIPPED, FLOOR, LEVELS, Response, to_256
+from propagation.hdr.steps import Flows, Steps
+from propagation.spool import Spool
 
 Floats = NDArray[np.float32]
 Codes = NDArray[Any]
@@ -72,20 +74,40 @@ class CarriedLight:
 
 class LightCarrier(Protocol):
     """Carries a key along `order`, whose frames follow one another away from frame `start`; `frame_of(n)` gives code
-    values (h, w, 3), uint8 or uint16, at the key's size."""
+    values (h, w, 3), uint8 or uint16, at the key's size. `steps`: what a walk over the same frames the other way has
+    found out about them, or may want to know; None for one walk alone."""
 
-    def walk(self, frame_of: FrameOf, order: Iterable[int], start: int, key: KeyLight) -> Iterator[CarriedLight]: ...
+    def walk(
+        self, frame_of: FrameOf, order: Iterable[int], start: int, key: KeyLight, steps: Spool | None = None
+    ) -> Iterator[CarriedLight]: ...
 
 
 class MotionCarrier:
     """DIS optical flow, corrected against the key; no network."""
 
-    def walk(self, frame_of: FrameOf, order: Iterable[int], start: int, key: KeyLight) -> Iterator[CarriedLight]:
-        """See `LightCarrier`. Three calls of DIS a frame, two of them side by side."""
-        walk = _Walk(frame_of(start), key)
-        with ThreadPoolExecutor(1, "motion") as pool:
-            for index in order:
-                yield walk.step(index, start, frame_of(index), pool)
+    def walk(
+        self, frame_of: FrameOf, order: Iterable[int], start: int, key: KeyLight, steps: Spool | None = None
+    ) -> Iterator[CarriedLight]:
+        """See `LightCarrier`. Three calls of DIS a frame, one where `steps` knows its motion already; the motion of the
+        next step is estimated while this one is worked on."""
+        code_values = frame_of(start)
+        walk = _Walk(code_values, key)
+        with Steps(steps) as motion:
+            indices, came, before = iter(order), start, grey8(code_values)
+            coming: tuple[int, Codes, NDArray[np.uint8], Future[Flows]] | None = None
+            while True:
+                here, index = coming, next(indices, None)
+                coming = None
+                if index is not None:
+                    code_values = frame_of(index)
+                    grey = grey8(code_values)
+                    coming = index, code_values, grey, motion.ask(came, index, before, grey)
+                    came, before = index, grey
+                if here is not None:
+                    back, forth = here[3].result()
+                    yield walk.step(here[0], start, here[1], here[2], back, forth)
+                if coming is None:
+                    return
 
 
 class _Walk:
@@ -94,24 +116,21 @@ class _Walk:
         height, width = key.log_light.shape[:2]
         self._grid = grid(height, width)
         self._to_key = self._grid + np.array(key.shift, np.float32)
-        self._grey = grey8(code_values)
         self._log_exposure = _exposure(code_values, key.response, key.log_light, 0.0)
         self._usual = _usual_highlight(key.log_light, key.response, self._log_exposure)
         self._white = np.uint8(np.dot(_LUMA_WEIGHTS, key.response.clipped_from) - _NEARLY_WHITE)
         self._pace: NDArray[np.float64] | None = None
-        self._back, self._forth, self._own = MotionEstimator(), MotionEstimator(), MotionEstimator()
+        self._own = MotionEstimator()
 
-    def step(self, index: int, start: int, code_values: Codes, pool: ThreadPoolExecutor) -> CarriedLight:
-        grey = grey8(code_values)
-        blind = blind_pixels(code_values, self._key.response)
-        coming = pool.submit(self._forth.flow, self._grey, grey)
-        back = self._back.flow(grey, self._grey)
-        round_trip = _length(back + warp(coming.result(), self._grid + back))
-        moved, self._pace = follow_the_sure(back, sureness(grey, blind, round_trip), self._pace)
-        self._to_key = warp(self._to_key, self._grid + moved)
-        self._grey = grey
+    def step(
+        self, index: int, start: int, code_values: Codes, grey: NDArray[np.uint8], back: Floats, forth: Floats
+    ) -> CarriedLight:
+        shows = visible(grey, blind_pixels(code_values, self._key.response))
+        sure = shows * believed(back + sampled(forth, self._grid + back))
+        moved, self._pace = follow_the_sure(back, sure, self._pace)
+        self._to_key = sampled(self._to_key, self._grid + moved)
         log_light, shown = self._show(code_values)
-        self._correct(grey, shown, blind)
+        self._correct(grey, shown, shows)
         log_light, shown = self._show(code_values)
         trust = self._trust(grey, shown)
         log_light, trust = self._filled(log_light, trust, grey, code_values)
@@ -120,21 +139,22 @@ class _Walk:
 
     def _show(self, code_values: Codes) -> tuple[Floats, NDArray[np.uint8]]:
         """The key's light moved here, and the luma that the camera makes of it at this frame's exposure."""
-        log_light = warp(self._key.log_light, self._to_key)
+        log_light = sampled(self._key.log_light, self._to_key)
         self._log_exposure = _exposure(
             code_values, self._key.response, log_light, self._log_exposure, self._seen() > 0
         )
         return log_light, shown_grey(log_light, self._key.response, self._log_exposure)
 
-    def _correct(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8], blind: NDArray[np.bool_]) -> None:
+    def _correct(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8], shows: Floats) -> None:
         left = self._own.flow(grey, shown)
-        moved = warp(shown.astype(np.float32), self._grid + left)
-        agrees = np.exp(-(((grey - moved) / np.float32(_DIFFERS)) ** 2))
+        there = self._grid + left
+        apart = cv2.absdiff(grey, sampled(shown, there)).astype(np.float32)
+        agrees = np.exp(apart * apart * np.float32(-1 / _DIFFERS**2))
         # Flow near the key's own border sees its replicated edge.
         inside = cv2.erode(self._seen(), np.ones((9, 9), np.uint8))
-        sure = sureness(grey, blind, _length(left) * np.float32(0.5 / _DRIFT_PX)) * agrees * inside
-        correction, _ = follow_the_sure(left, np.asarray(sure, np.float32))
-        self._to_key = warp(self._to_key, self._grid + correction)
+        sure = shows * believed(left * np.float32(0.5 / _DRIFT_PX)) * agrees * inside
+        correction, _ = follow_the_sure(left, sure)
+        self._to_key = sampled(self._to_key, self._grid + correction)
 
     def _seen(self) -> Floats:
         """(h, w): 1 where the way leads into the key, 0 outside."""
@@ -171,15 +191,20 @@ class _Walk:
         filled in is a guess."""
         height, width = grey.shape
         half = (max(1, width // 2), max(1, height // 2))
-        stack = np.dstack([log_light * weight[..., None], weight])
-        shrunk = np.asarray(cv2.resize(stack, half, interpolation=cv2.INTER_AREA), np.float32)
-        small_weight = shrunk[..., 3]
-        means = shrunk[..., :3] / np.maximum(small_weight, np.float32(1e-6))[..., None]
         small_grey = np.asarray(cv2.resize(grey, half, interpolation=cv2.INTER_AREA), np.uint8)
-        gates = gates_of(small_grey, small_grey >= self._white)
-        found, amount = spread(np.asarray(means, np.float32), small_weight, gates)
-        full = cv2.resize(np.dstack([found, amount]), (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(full[..., :3]), np.ascontiguousarray(full[..., 3])
+        bright = small_grey >= self._white
+        found = np.zeros((*bright.shape, 4), np.float32)
+        rows, columns = (np.flatnonzero(bright.any(axis=axis)) for axis in (1, 0))
+        if rows.size:
+            stack = np.dstack([log_light * weight[..., None], weight])
+            # Gates are closed outside highlights: what lies around all of them changes nothing.
+            part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+            shrunk = cv2.resize(stack, half, interpolation=cv2.INTER_AREA)[part]
+            means = np.asarray(shrunk[..., :3] / np.maximum(shrunk[..., 3:], np.float32(1e-6)), np.float32)
+            gates = gates_of(small_grey, bright, part)
+            found[part] = np.dstack(spread(means, np.ascontiguousarray(shrunk[..., 3], np.float32), gates))
+        full = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        return full[..., :3], full[..., 3]
 
 
 def clipped_pixels(code_values: Codes, response: Response) -> NDArray[np.bool_]:
@@ -261,7 +286,3 @@ def light_of(log_light: Floats) -> Floats:
     """Light from its log10."""
     # exp is vectorised for float32, a power of ten is not.
     return np.exp(log_light * np.float32(np.log(10)))
-
-
-def _length(vectors: Floats) -> Floats:
-    return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]), np.float32)

@@ -18,12 +18,14 @@ _DECAY = 0.97  # of a pixel's weight from line to line
 _EDGE = 10.0  # change of 8-bit luma between neighbours at which a line hands on a third of that
 
 
-def gates_of(grey: NDArray[np.uint8], passable: NDArray[np.bool_]) -> list[torch.Tensor]:
+def gates_of(
+    grey: NDArray[np.uint8], passable: NDArray[np.bool_], part: tuple[slice, slice] = (slice(None), slice(None))
+) -> list[torch.Tensor]:
     """Four gate tensors (1, 1, 3, H, W) in the order of `kernels.scan.DIRECTIONS`: open inside `passable`, closed
-    elsewhere, and held back by edges of `grey`."""
+    elsewhere, and held back by edges of `grey`; of `part` of the picture alone."""
     slope = cv2.magnitude(*(cv2.Scharr(grey, cv2.CV_32F, *way) / 32 for way in ((1, 0), (0, 1))))
-    open_ = passable * np.float32(_DECAY / 3) / (1 + (slope / np.float32(_EDGE)) ** 2)
-    gate = torch.from_numpy(np.ascontiguousarray(open_, np.float32)).expand(1, 1, 3, *grey.shape).contiguous()
+    open_ = (passable * np.float32(_DECAY / 3) / (1 + (slope / np.float32(_EDGE)) ** 2))[part]
+    gate = torch.from_numpy(np.ascontiguousarray(open_, np.float32)).expand(1, 1, 3, *open_.shape).contiguous()
     return [gate] * 4
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kernels.threads import run_parts
 from propagation.alignment import warp
 from propagation.hdr.carrying import CRUSHED, CarriedLight
+from propagation.hdr.noise import FARTHEST, under_noise
 from propagation.hdr.response import LEVELS, Response
 
 Floats = NDArray[np.float32]
@@ -27,6 +28,7 @@ _DARK_FADE = (12.0, 44.0)  # one 8-bit code value is 18 % of the light at the st
 _DEEPER = 0.25  # the same fade for deeper sources, which are finer there by two bits at least
 _DARK_CODES = 3  # rounding and noise: carried light of dark pixels stays within so many code values of the source's
 _SURE_ENOUGH = 0.15  # expected error of carried light up to which the key's own detail is laid on it
+_AGREES = 0.05  # spread of log10 light between source and carried light at which their mean still half counts
 _FUSION_POWER = 2.0  # between two keys each side weighs with its expected error to this power
 
 
@@ -61,18 +63,23 @@ def fused(
 
 
 def merge(
-    code_values: NDArray[Any], response: Response, log_exposure: float, carried: Floats
+    code_values: NDArray[Any], response: Response, log_exposure: float, carried: Floats, *, keep_noise: bool = False
 ) -> Floats:
     """log10 light (H, W, 3) of a frame, in the keys' unit.
 
-    `code_values` (H, W, 3), uint8 or uint16; `carried` (H, W, 3) log10 light.
+    `code_values` (H, W, 3), uint8 or uint16; `carried` (H, W, 3) log10 light. Well exposed pixels are the source's own,
+    freed from its noise and rounding where the carried light tells what lies under them (see
+    `propagation.hdr.noise`); with `keep_noise` they are exactly the source's.
     """
     levels = LEVELS if code_values.dtype == np.uint8 else 65536
+    code_values, carried = np.ascontiguousarray(code_values), np.ascontiguousarray(carried)
     share = source_share(levels, response)
     own = response.table(levels) - np.float32(log_exposure)
+    variance = response.variances(levels) * np.float32(0 if keep_noise else 1)
     low, high = (bound - np.float32(log_exposure) for bound in _bounds(response, levels))
     out = np.empty(carried.shape, np.float32)
-    arguments = (np.ascontiguousarray(code_values), np.ascontiguousarray(carried), own, share, low, high, out)
+    known = under_noise(code_values, carried, own, variance, share)
+    arguments = (code_values, carried, own, share, low, high, variance, *known, out)
     run_parts(_merge_rows, arguments, carried.shape[0], carried.size)
     return out
 
@@ -80,11 +87,13 @@ def merge(
 def _bounds(response: Response, levels: int) -> tuple[Floats, Floats]:
     """(levels, 3) least and most log10 light, at exposure 1, that a code value allows what is carried.
 
-    Above white where it is clipped, near it where it is dark (and says little by rounding), below black where crushed.
+    Above white where it is clipped, near it where it is dark (and says little by rounding and noise), below black where
+    crushed.
     """
     codes, dark = np.arange(LEVELS), int(_DARK_FADE[1])
-    low = response.curve[np.maximum(codes - _DARK_CODES, 0)]
-    high = response.curve[np.minimum(codes + _DARK_CODES, LEVELS - 1)]
+    noise = FARTHEST * response.noise
+    low = np.minimum(response.curve[np.maximum(codes - _DARK_CODES, 0)], response.curve - noise)
+    high = np.maximum(response.curve[np.minimum(codes + _DARK_CODES, LEVELS - 1)], response.curve + noise)
     low[: CRUSHED + 1] = -np.inf
     # Between dark and bright the fades hand over to the source anyway.
     low[dark + 1 :] = -np.inf
@@ -97,15 +106,40 @@ def _bounds(response: Response, levels: int) -> tuple[Floats, Floats]:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _merge_rows(
-    codes: Any, carried: Any, own: Any, share: Any, low: Any, high: Any, out: Any, first: int, last: int
+    codes: Any, carried: Any, own: Any, share: Any, low: Any, high: Any, variance: Any, mean: Any, signal: Any,
+    known: Any, out: Any, first: int, last: int,
 ) -> None:
+    agrees = np.float32(_AGREES * _AGREES)
     for y in range(first, last):
         for x in range(codes.shape[1]):
             for c in range(3):
                 code = codes[y, x, c]
-                part = share[code, c]
-                light = min(max(carried[y, x, c], low[code, c]), high[code, c])
-                out[y, x, c] = own[code, c] * part + light * (np.float32(1) - part) if part < 1 else own[code, c]
+                part, light, source = share[code, c], carried[y, x, c], own[code, c]
+                shift = _between_cells(mean[c], y, x)
+                varies = _between_cells(signal[c], y, x)
+                if part > 0 and variance[code, c] > 0:
+                    noise = variance[code, c]
+                    freed = light + shift + (source - light - shift) * (varies / (varies + noise))
+                    farthest = np.float32(FARTHEST) * np.sqrt(noise)
+                    source = min(max(freed, source - farthest), source + farthest)
+                if part < 1:
+                    # At the seam carried light begins at the source's level, and goes over to its own beyond it.
+                    light += shift * _between_cells(known[c], y, x) * agrees / (agrees + varies)
+                    source = source * part + min(max(light, low[code, c]), high[code, c]) * (np.float32(1) - part)
+                out[y, x, c] = source
+
+
+@njit(nogil=True, cache=True)
+def _between_cells(cells: Any, y: int, x: int) -> Any:
+    """A map (h, w) of cells of 2 x 2 pixels at a pixel, bilinear between their middles."""
+    top, left = (y - 1) // 2, (x - 1) // 2
+    down = np.float32(0.25) if y % 2 else np.float32(0.75)
+    right = np.float32(0.25) if x % 2 else np.float32(0.75)
+    bottom, other = min(top + 1, cells.shape[0] - 1), min(left + 1, cells.shape[1] - 1)
+    top, left = max(top, 0), max(left, 0)
+    above = cells[top, left] + (cells[top, other] - cells[top, left]) * right
+    below = cells[bottom, left] + (cells[bottom, other] - cells[bottom, left]) * right
+    return above + (below - above) * down
 
 
 def _at_full_size(side: CarriedLight, shape: tuple[int, int], key: Floats) -> tuple[Floats, Floats]:

@@ -12,6 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.threads import run_parts
+from propagation.hdr import motion_rows as rows
+
 Floats = NDArray[np.float32]
 Affine = NDArray[np.float64]
 
@@ -26,6 +29,8 @@ _WHISPER = 0.02  # of weight for the model alone where no sure pixel is in reach
 _TEXTURE = 4.0  # squared gradient, in 8-bit codes a pixel, at which texture is half sure
 _TRIP_PX = 0.5  # round trip at which flow is doubted
 
+_IN_ONE_MAP: Any = None  # x and y lie beside each other; OpenCV's types want a second map all the same
+
 
 def grey8(code_values: NDArray[Any]) -> NDArray[np.uint8]:
     """(H, W) 8-bit luma of RGB code values (H, W, 3), uint8 or uint16."""
@@ -34,14 +39,24 @@ def grey8(code_values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(code_values), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def sureness(grey: NDArray[np.uint8], blind: NDArray[np.bool_], round_trip: Floats) -> Floats:
-    """(H, W) 0..1: how far flow at a pixel can be believed: texture, away from `blind` pixels (clipped or crushed, on
-    which no motion shows), and the length in pixels of its `round_trip`."""
+def visible(grey: NDArray[np.uint8], blind: NDArray[np.bool_]) -> Floats:
+    """(H, W) 0..1: how far motion shows at a pixel: texture, away from `blind` pixels (clipped or crushed)."""
     across, down = (cv2.Scharr(grey, cv2.CV_32F, *way) / 32 for way in ((1, 0), (0, 1)))
     energy = cv2.GaussianBlur(across * across + down * down, (0, 0), 2.5)
     texture = energy / (energy + _TEXTURE)
     near_blind = np.minimum(cv2.GaussianBlur(blind.astype(np.float32), (0, 0), 2.0), 1)
-    return np.asarray(texture * (1 - near_blind) ** 2 * np.exp(-((round_trip / _TRIP_PX) ** 2)), np.float32)
+    return np.asarray(texture * (1 - near_blind) ** 2, np.float32)
+
+
+def sampled(picture: NDArray[Any], positions: Floats) -> NDArray[Any]:
+    """Bilinear samples of (H, W) or (H, W, C <= 4) at (H, W, 2) positions (x, y), border replicated."""
+    return np.asarray(cv2.remap(picture, positions, _IN_ONE_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def believed(trip: Floats) -> Floats:
+    """(H, W) 0..1: how far flow is believed whose round trip is `trip` (H, W, 2) pixels long."""
+    squared = trip[..., 0] * trip[..., 0] + trip[..., 1] * trip[..., 1]
+    return np.exp(squared * np.float32(-1 / _TRIP_PX**2))
 
 
 def follow_the_sure(flow: Floats, sure: Floats, prior: Affine | None = None) -> tuple[Floats, Affine]:
@@ -52,37 +67,25 @@ def follow_the_sure(flow: Floats, sure: Floats, prior: Affine | None = None) -> 
     """
     height, width = sure.shape
     solution = _affine(flow, sure, np.zeros((3, 2)) if prior is None else prior)
-    x, y = _across(width).astype(np.float32), _across(height).astype(np.float32)
-    (by_x, by_y, constant) = solution.astype(np.float32)
-    model = x[None, :, None] * by_x + (y[:, None, None] * by_y + constant)
-    departure = flow - model
-    small = (max(1, width // _GRID_PX), max(1, height // _GRID_PX))
-    stack = np.dstack([departure * sure[..., None], sure])
-    blurred = cv2.GaussianBlur(cv2.resize(stack, small, interpolation=cv2.INTER_AREA), (0, 0), _REACH_PX / _GRID_PX)
-    near = cv2.resize(blurred[..., :2] / (blurred[..., 2:] + _WHISPER), (width, height), interpolation=cv2.INTER_LINEAR)
-    share = sure[..., None]
-    return np.asarray(model + near + (departure - near) * share, np.float32), solution
-
-
-def _across(size: int) -> NDArray[np.float64]:
-    """Pixel positions from -1 to 1."""
-    return np.asarray(2 * np.arange(size) / size - 1)
+    model = solution.astype(np.float32)
+    small = np.empty((-(-height // _GRID_PX), -(-width // _GRID_PX), 3), np.float32)
+    run_parts(rows.departures, (flow, sure, model, _GRID_PX, small), small.shape[0], sure.size)
+    blurred = cv2.GaussianBlur(small, (0, 0), _REACH_PX / _GRID_PX)
+    near = blurred[..., :2] / (blurred[..., 2:] + _WHISPER)
+    # Cells of whole pixels: what hangs over the edge is cut off again.
+    full = cv2.resize(near, (small.shape[1] * _GRID_PX, small.shape[0] * _GRID_PX), interpolation=cv2.INTER_LINEAR)
+    out = np.empty_like(flow)
+    run_parts(rows.followed, (flow, sure, model, full, out), height, sure.size)
+    return out, solution
 
 
 def _affine(flow: Floats, sure: Floats, prior: Affine) -> Affine:
     """(3, 2): what x, y (each -1 to 1) and 1 contribute to the motion that most sure pixels share (iteratively
     reweighted least squares), drawn towards `prior` by as much as a few pixels weigh."""
-    height, width = sure.shape
-    rows, columns = slice(_GRID_PX // 2, None, _GRID_PX), slice(_GRID_PX // 2, None, _GRID_PX)
-    x, y = np.meshgrid(_across(width)[columns], _across(height)[rows])
-    at = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
-    moved = flow[rows, columns].reshape(-1, 2).astype(np.float64) - at @ prior
-    weight = sure[rows, columns].ravel().astype(np.float64)
-    change: NDArray[np.float64] = np.zeros((3, 2))
-    share = weight
+    change: Affine = np.zeros((3, 2))
+    scale_px = np.inf  # the first round believes every pixel alike
     for _ in range(_ROUNDS):
-        scaled = at * share[:, None]
-        change = np.asarray(np.linalg.solve(at.T @ scaled + np.diag(_HOLD), scaled.T @ moved), np.float64)
-        apart = np.hypot(*(moved - at @ change).T)
-        share = weight / (1 + (apart / _OUTLIER_PX) ** 2)
+        left, right = rows.normal_equations(flow, sure, prior, change, _GRID_PX, scale_px)
+        change = np.asarray(np.linalg.solve(left + np.diag(_HOLD), right), np.float64)
+        scale_px = _OUTLIER_PX
     return prior + change

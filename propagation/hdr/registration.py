@@ -12,17 +12,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from propagation import likeness
 from propagation.errors import HintError
 from propagation.hdr.carrying import CRUSHED, clipped_pixels
 from propagation.hdr.keys import HdrKey
 from propagation.hdr.motion import grey8
 from propagation.hdr.response import Pair, Response, to_256
+from propagation.likeness import match_ranks, shifted
 
 Floats = NDArray[np.float32]
 
-_BROAD = 0.08  # of the longer side: what is larger than this is left out of the correlation
 _ALIKE = 0.5  # correlation of luma below which key and frame do not show the same
-_LEAST_SHIFT_PX = 0.3  # below, the estimate is noise
 _LARGEST_SHIFT = 0.04  # of the shorter side; beyond, a person has to look
 # Departure, in stops, of the median pixel from one response curve: cameras stay far below.
 _LOOSE_STOPS = 0.6
@@ -62,16 +62,12 @@ def find_shift(code_values: NDArray[Any], key: HdrKey) -> tuple[tuple[float, flo
     """(shift (x, y) in pixels, correlation 0..1) of frame and key. Raises HintError where the key shows something
     else, or is shifted by more than a hand's breadth."""
     grey = grey8(code_values).astype(np.float32)
-    matched = _matched(np.asarray(key.light @ np.array([0.2126, 0.7152, 0.0722], np.float32), np.float32), grey)
+    matched = match_ranks(np.asarray(key.light @ np.array([0.2126, 0.7152, 0.0722], np.float32), np.float32), grey)
     scale = max(1.0, max(grey.shape) / _USUAL_SIDE)
     size = (round(grey.shape[1] / scale), round(grey.shape[0] / scale))
     small, other = (np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA), np.float32) for x in (grey, matched))
-    # Copies: OpenCV 5 lays the window over its own arguments.
-    (x, y), _ = cv2.phaseCorrelate(small.copy(), other.copy(), cv2.createHanningWindow(size, cv2.CV_32F))
+    (x, y), alike = likeness.find_shift(small, other)
     shift = (x * scale, y * scale)
-    alike = _correlation(small, _moved(other, (x, y)))
-    if _correlation(small, other) >= alike or np.hypot(*shift) < _LEAST_SHIFT_PX:
-        shift, alike = (0.0, 0.0), _correlation(small, other)
     if alike < _ALIKE:
         raise HintError(
             f"the key of frame {key.index} does not show what frame {key.index} shows (correlation {alike:.2f})",
@@ -90,7 +86,7 @@ def find_shift(code_values: NDArray[Any], key: HdrKey) -> tuple[tuple[float, flo
 def pair_of(code_values: NDArray[Any], key: HdrKey, shift: tuple[float, float]) -> Pair:
     """Frame and key, the key moved onto the frame, for the estimate of the response; edges are left out, since there
     half a pixel decides which light meets which code value."""
-    light = key.light if not any(shift) else _moved(key.light, shift)
+    light = key.light if not any(shift) else shifted(key.light, shift)
     grey = grey8(code_values)
     slope = cv2.magnitude(*(cv2.Scharr(grey, cv2.CV_32F, *way) / 32 for way in ((1, 0), (0, 1))))
     return Pair(code_values[..., :3], light, slope <= max(6.0, float(np.median(slope))))
@@ -150,26 +146,3 @@ def check_coding(key: HdrKey, response: Response) -> str:
             "light changes by about 2. If it was saved with a gamma or as HLG, the result will be too."
         )
     return ""
-
-
-def _matched(luminance: Floats, grey: Floats) -> Floats:
-    """The key's luminance with the luma of equal rank, whatever the camera did."""
-    ranks = np.linspace(0, 1, 257)
-    rising = np.maximum.accumulate(np.quantile(luminance, ranks) + 1e-12 * np.arange(257))
-    return np.interp(luminance, rising, np.quantile(grey, ranks)).astype(np.float32)
-
-
-def _moved(picture: Floats, shift: tuple[float, float]) -> Floats:
-    """The key's picture where the frame has it."""
-    matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
-    size = picture.shape[1::-1]
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(picture, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
-
-
-def _correlation(one: Floats, other: Floats) -> float:
-    """Of what two pictures show beyond their broad light and dark, which any two landscapes share."""
-    wide = max(one.shape) * _BROAD
-    a, b = (x - cv2.GaussianBlur(x, (0, 0), wide) for x in (one, other))
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).mean() / max(float(np.sqrt((a * a).mean() * (b * b).mean())), 1e-6))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from propagation.color.srgb import srgb_to_linear
 from propagation.errors import HintError
+from propagation.hdr.noise import noise_of
 
 Floats = NDArray[np.float32]
 # Code values and log10 light of some pixels of one channel.
@@ -54,13 +55,14 @@ class Response:
     lie between); rising. `exposures`: of the pictures it was estimated from, the first one 1. `residual_stops`: median
     absolute departure of their pixels from it. `usable`: the share of pixels that were neither clipped nor crushed.
     `clipped_from`: the code value, 0..255, from which each channel is clipped: 250, or less in a clip whose grade has
-    put white lower.
+    put white lower. `noise`: (256, 3), see `propagation.hdr.noise`.
     """
 
     curve: NDArray[np.float64]
     exposures: tuple[float, ...]
     residual_stops: float
     usable: float
+    noise: NDArray[np.float64]
     clipped_from: tuple[int, int, int] = (CLIPPED,) * 3
 
     def log_light(self, code_values: NDArray[Any]) -> Floats:
@@ -70,11 +72,11 @@ class Response:
 
     def table(self, levels: int) -> Floats:
         """(levels, 3) log10 light at exposure 1 of all code values of a depth: 256 or 65536 of them."""
-        if levels == LEVELS:
-            return self.curve.astype(np.float32)
-        place = np.arange(levels) / (levels - 1) * (LEVELS - 1)
-        columns = [np.interp(place, np.arange(LEVELS), self.curve[:, c]) for c in range(3)]
-        return np.column_stack(columns).astype(np.float32)
+        return _at_depth(self.curve, levels)
+
+    def variances(self, levels: int) -> Floats:
+        """(levels, 3) variance of log10 light of a pixel of every code value of a depth, by noise and rounding."""
+        return np.square(_at_depth(self.noise, levels))
 
     @property
     def white(self) -> NDArray[np.float64]:
@@ -128,7 +130,8 @@ def estimate_response(pairs: Sequence[Pair]) -> Response:
     residuals = [np.abs(curve[code, c] - x - logs[k]) for k, s in enumerate(samples) for c, (code, x) in enumerate(s)]
     usable = sum(len(code) for s in samples for code, _ in s) / sum(3 * _count(pair) for pair in pairs)
     spread = float(np.median(np.concatenate(residuals)) / np.log10(2))
-    return Response(curve, tuple(10.0**logs), spread, usable, (white[0], white[1], white[2]))
+    noise = noise_of([thinned(pair) for pair in pairs], curve, logs)
+    return Response(curve, tuple(10.0**logs), spread, usable, noise, (white[0], white[1], white[2]))
 
 
 def thinned(pair: Pair) -> Pair:
@@ -143,6 +146,14 @@ def to_256(code_values: NDArray[Any]) -> NDArray[np.uint8]:
     if code_values.dtype == np.uint8:
         return code_values
     return ((code_values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _at_depth(columns: NDArray[np.float64], levels: int) -> Floats:
+    """(256, 3) numbers by 8-bit code value as (levels, 3) of another depth."""
+    if levels == LEVELS:
+        return columns.astype(np.float32)
+    place = np.arange(levels) / (levels - 1) * (LEVELS - 1)
+    return np.column_stack([np.interp(place, np.arange(LEVELS), columns[:, c]) for c in range(3)]).astype(np.float32)
 
 
 def _step(pair: Pair) -> int:

@@ -29,8 +29,8 @@ def carry_light(
     own frame comes with nothing carried.
 
     `frame_of(n)`: code values (h, w, 3) of frame n at the keys' size. `shots`: the first frame of every shot but the
-    first. What waits for its other direction lies in a temporary file. Raises HintError for keys that contradict each
-    other, NoSpaceError when the file finds no room.
+    first. What waits for its other direction lies in a temporary file, and so does the motion that both use. Raises
+    HintError for keys that contradict each other, NoSpaceError when the file finds no room.
     """
     first, last = min(start, *keys), max(stop, max(keys) + 1)
     bounds = [first, *(s for s in sorted(set(shots)) if first < s < last), last]
@@ -60,12 +60,14 @@ def _carry_shot(
         wanted = range(max(frames.start, left + 1), end)
         if not wanted:
             continue
-        with Spool() as spool:
+        with Spool() as spool, Spool() as steps:
             waiting = _Waiting(spool)
+            known = None
             if right is not None:
-                for carried in carrier.walk(frame_of, range(right - 1, wanted.start - 1, -1), right, keys[right]):
+                known, order = steps, range(right - 1, wanted.start - 1, -1)
+                for carried in carrier.walk(frame_of, order, right, keys[right], known):
                     waiting.put(carried)
-            for carried in carrier.walk(frame_of, range(left + 1, end), left, keys[left]):
+            for carried in carrier.walk(frame_of, range(left + 1, end), left, keys[left], known):
                 if carried.index in wanted:
                     yield carried.index, (carried,) if right is None else _both(carried, waiting.take(carried.index))
 

@@ -7,15 +7,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from propagation.bench import densify
 from propagation.bench.ablation import Train
-from propagation.bench.protocol import Floats
-from propagation.precision import fast_convolutions
 from propagation.spn import SpnConfig
 from propagation.training import spn_color, spn_published
 from propagation.training.loop import LoopConfig, Run
@@ -55,14 +50,6 @@ def variants(data: Path, cache: Path, minutes: float) -> dict[str, Train]:
 
 def judge(models: Mapping[str, nn.Module], folders: Sequence[Path], limit: int | None) -> dict[str, dict[str, float]]:
     """PSNR RGB of every model on the pictures of `folders`, mean over pictures, by kind of hints."""
-    methods = {name: partial(fill, model) for name, model in models.items()}
+    methods = {name: partial(densify.fill_by, model) for name, model in models.items()}
     table = densify.run(folders, methods, KINDS, with_baselines=False, limit=limit)
     return {name: {kind.title: table.mean_psnr(name, kind.title) for kind in KINDS} for name in models}
-
-
-def fill(model: nn.Module, lightness: Floats, mask: NDArray[np.bool_], ab: Floats) -> Floats:
-    """A network that takes lightness, values and strength, as the bench takes a method."""
-    maps = (lightness[..., None], ab, mask[..., None].astype(np.float32))
-    with torch.inference_mode(), fast_convolutions():
-        out = model(*(torch.from_numpy(np.ascontiguousarray(m.transpose(2, 0, 1)))[None] for m in maps))
-    return np.ascontiguousarray(out["values"][0].permute(1, 2, 0).numpy())

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from propagation.atomic import StagedFiles, atomic_write
+from propagation.atomic import atomic_write
 from propagation.errors import OutputError
 from propagation.video.exr import Compression, PixelType, write_exr
 from propagation.video.hdr_images import HDR_SUFFIXES, Encoding, HdrImage, encode_hdr
-from propagation.video.picture_writer import check_targets
+from propagation.video.picture_writer import NumberedFiles
 from propagation.video.sequence import is_pattern, numbered
 
 DEFAULT_HDR_PATTERN = "%05d.exr"
@@ -60,17 +59,16 @@ def write_hdr(
             temporary.write_bytes(encode_hdr(image, path, like, (form or HdrFormat()).encoding))
 
 
-class HdrWriter:
+class HdrWriter(NumberedFiles):
     """Frame n to the pattern's number n, within a `with`; leaving it by an exception leaves nothing.
 
     `like` gives the unit and the primaries of all pictures.
     """
 
     def __init__(self, pattern: Path, like: HdrImage, form: HdrFormat, *, frames: range, overwrite: bool) -> None:
-        self._pattern, self._like, self._form = pattern, like, form
+        super().__init__(pattern, frames, overwrite=overwrite)
+        self._like, self._form = like, form
         self._as_float = 0
-        check_targets(pattern, frames, overwrite)
-        self._files = StagedFiles(pattern.parent, overwrite=overwrite)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -78,10 +76,6 @@ class HdrWriter:
         if not self._as_float:
             return ()
         return (f"{self._as_float} pictures hold values that half cannot (above 65,504) and are written as float",)
-
-    def __enter__(self) -> Self:
-        self._files.__enter__()
-        return self
 
     def write(self, index: int, image: NDArray[np.float32]) -> None:
         """Appends frame `index`, (H, W, 3) float32. Raises OutputError and NoSpaceError."""
@@ -92,15 +86,6 @@ class HdrWriter:
         with self._files.place(target.name) as waiting:
             written = _write_exr(waiting, image, self._like, self._form)
         self._as_float += written == "float" and self._form.pixel_type != "float"
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._files.publish()
-        finally:
-            self._files.__exit__(kind, value, trace)
 
 
 def _write_exr(path: Path, image: NDArray[np.float32], like: HdrImage, form: HdrFormat) -> PixelType:

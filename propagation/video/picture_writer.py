@@ -14,30 +14,20 @@ from propagation.video.sequence import numbered
 from propagation.video.writing import Writer, with_depth
 
 
-class PictureWriter(Writer):
-    """Writes frame n to the pattern's number n, with 8 or 16 bits a channel; other files stay as they are."""
+class NumberedFiles:
+    """The files of a pattern, within a `with`: left normally they appear together, by an exception none of them does.
 
-    def __init__(self, pattern: Path, info: ClipInfo, *, overwrite: bool, bit_depth: int | None, frames: range) -> None:
-        super().__init__()
-        self._pattern = pattern
-        self._size = info.width, info.height
-        self._bits = bit_depth or (8 if info.bit_depth == 8 else 16)
-        if self._bits not in (8, 16):
-            raise OutputError(f"PNG is written with 8 or 16 bits, not {self._bits}", path=pattern)
+    Raises OutputExistsError or OutputError unless every one of `frames` may be written.
+    """
+
+    def __init__(self, pattern: Path, frames: range, *, overwrite: bool) -> None:
         check_targets(pattern, frames, overwrite)
+        self._pattern = pattern
         self._files = StagedFiles(pattern.parent, overwrite=overwrite)
 
     def __enter__(self) -> Self:
         self._files.__enter__()
         return self
-
-    def write(self, frame: Frame) -> None:
-        height, width = frame.image.shape[:2]
-        if (width, height) != self._size:
-            expected = f"{self._size[0]} x {self._size[1]}"
-            raise OutputError(f"frame {frame.index} is {width} x {height}, not {expected}", path=self._pattern)
-        target = numbered(self._pattern, frame.index)
-        self._files.put(target.name, encode_png(with_depth(frame.image, self._bits), target))
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -47,6 +37,26 @@ class PictureWriter(Writer):
                 self._files.publish()
         finally:
             self._files.__exit__(kind, value, trace)
+
+
+class PictureWriter(NumberedFiles, Writer):
+    """Writes frame n to the pattern's number n, with 8 or 16 bits a channel; other files stay as they are."""
+
+    def __init__(self, pattern: Path, info: ClipInfo, *, overwrite: bool, bit_depth: int | None, frames: range) -> None:
+        Writer.__init__(self)
+        self._size = info.width, info.height
+        self._bits = bit_depth or (8 if info.bit_depth == 8 else 16)
+        if self._bits not in (8, 16):
+            raise OutputError(f"PNG is written with 8 or 16 bits, not {self._bits}", path=pattern)
+        NumberedFiles.__init__(self, pattern, frames, overwrite=overwrite)
+
+    def write(self, frame: Frame) -> None:
+        height, width = frame.image.shape[:2]
+        if (width, height) != self._size:
+            expected = f"{self._size[0]} x {self._size[1]}"
+            raise OutputError(f"frame {frame.index} is {width} x {height}, not {expected}", path=self._pattern)
+        target = numbered(self._pattern, frame.index)
+        self._files.put(target.name, encode_png(with_depth(frame.image, self._bits), target))
 
 
 def check_targets(pattern: Path, frames: range, overwrite: bool) -> None:

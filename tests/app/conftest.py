@@ -114,8 +114,13 @@ def make_clip(
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     """The first frame, edited to be orange."""
-    image = grey_frame(0).astype(np.float32) * np.float32([1.2, 1.0, 0.6])
-    return write_png(tmp_path / "key.png", np.clip(image, 0, 255).astype(np.uint8))
+    return write_key(tmp_path / "key.png", 0)
+
+
+def write_key(path: Path, index: int) -> Path:
+    """Frame `index`, edited to be orange."""
+    image = grey_frame(index).astype(np.float32) * np.float32([1.2, 1.0, 0.6])
+    return write_png(path, np.clip(image, 0, 255).astype(np.uint8))
 
 
 @pytest.fixture

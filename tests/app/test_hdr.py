@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import app.hdr
 from app.cli import hdr as hdr_options
 from app.hdr import HdrSettings, hdr_job
 from app.progress import Cancelled, CancelToken
+from propagation.bench.panoramas import expose
 from propagation.color.pq import pq_inverse_eotf
 from propagation.color.primaries import BT709, BT2020
 from propagation.color.tonemap import CURVES
@@ -208,6 +210,37 @@ def test_a_clip_that_is_hdr_already(run_cli: Run, key: Path, light: list[np.ndar
     for n in range(2):
         write_hdr(pq / f"{n}.png", light[n], HdrImage(light[n]))
     assert_refused(run_cli("propagate", pq, *arguments), 3, "HDR already (PQ)")
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+def test_a_video_that_says_it_is_hdr(run_cli: Run, key: Path, tmp_path: Path, transfer: int, name: str) -> None:
+    path = tmp_path / "hdr.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.color_trc, stream.codec_context.color_primaries = transfer, 9
+        for picture in moving(2)[0]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    ran = run_cli("propagate", path, "--property", "hdr", "--key", f"0={key}", "-o", tmp_path / "out")
+    assert_refused(ran, 3, f"HDR already ({name})", "Give an ordinary clip")
+    assert not (tmp_path / "out").exists()
+
+
+def test_noise_is_kept_where_that_is_asked_for(
+    run_cli: Run, key: Path, light: list[np.ndarray], tmp_path: Path
+) -> None:
+    folder = tmp_path / "noisy"
+    folder.mkdir()
+    for n in range(3):
+        picture = expose(moving(3)[1][n], 1.0, "sRGB", 2000.0, np.random.default_rng(n))
+        write_png(folder / f"{n}.png", picture)
+    arguments = ("propagate", folder, "--property", "hdr", "--key", f"0={key}", "-o")
+    assert run_cli(*arguments, tmp_path / "freed").code == 0
+    assert run_cli(*arguments, tmp_path / "kept", "--keep-noise").code == 0
+    freed, kept = (read_exr(tmp_path / name / "00002.exr").image for name in ("freed", "kept"))
+    open_ = ((picture > 60) & (picture < 230)).all(axis=-1)
+    assert log_error(freed, light[2], open_) < 0.7 * log_error(kept, light[2], open_)
 
 
 def test_contradicting_keys_leave_nothing_behind(

@@ -20,7 +20,7 @@ def test_work_size(height: int, width: int, size: int, shape: tuple[int, int]) -
 def painted(strength: np.ndarray, color: tuple[float, float] = (20.0, -10.0)) -> Painted:
     ab = np.zeros((*strength.shape, 2), np.float32)
     ab[strength > 0] = color
-    return Painted(ab, strength.astype(np.float32), np.zeros_like(strength, np.float32))
+    return Painted(ab, strength.astype(np.float32))
 
 
 def test_a_thin_stroke_survives_with_its_strength_and_color() -> None:

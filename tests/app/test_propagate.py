@@ -20,7 +20,7 @@ from app.keyframes import Keyframe
 from propagation.color.lab import frame_to_lightness
 from propagation.color.tags import STILL_TAGS
 from tests.app import fakes
-from tests.app.conftest import FRAMES, HEIGHT, WIDTH, Ran, grey_frame, read_png, write_png
+from tests.app.conftest import FRAMES, HEIGHT, WIDTH, Ran, grey_frame, read_png, write_key, write_png
 
 Run = Callable[..., Ran]
 
@@ -93,6 +93,7 @@ def test_frames_outside_the_range_leave_as_they_came(run_cli: Run, sequence: Pat
 def test_either_side_of_the_range_may_be_empty(
     run_cli: Run, sequence: Path, key: Path, tmp_path: Path, bounds: str, colored: range
 ) -> None:
+    key = write_key(tmp_path / "third.png", 3)
     assert run_cli("propagate", sequence, "--key", f"3={key}", "--range", bounds, "-o", tmp_path / "out").code == 0
     found = [n for n in range(FRAMES) if not is_grey(read_png(tmp_path / "out" / f"{n:05d}.png"))]
     assert found == list(colored)
@@ -120,6 +121,7 @@ def test_a_shot_without_a_key_leaves_as_it_came(
     run_cli: Run, sequence: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.jobs, "real", lambda: fakes.pipeline(cuts=[3]))
+    key = write_key(tmp_path / "first.png", 1)
     ran = run_cli("propagate", sequence, "--key", f"1={key}", "-o", tmp_path / "out")
     assert ran.code == 0
     assert "2 shots" in ran.err

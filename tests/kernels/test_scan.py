@@ -156,7 +156,7 @@ def test_four_directions_merged_equal_four_scans(backend, dtype):
 
 def test_two_hundred_awkward_shapes(backend):
     rng = np.random.default_rng(4)
-    sizes = [1, 1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 33, 37]
+    sizes = [1, 1, 2, 3, 5, 7, 8, 13, 16, 17, 31, 32, 33, 37, 65, 131]
     for number in range(200):
         h, w = (int(rng.choice(sizes)) for _ in range(2))
         groups, repeat = int(rng.integers(1, 3)), int(rng.integers(1, 3))

@@ -55,6 +55,67 @@ def test_any_size(densifier, shape):
     assert 0 <= dense.reach.min() and dense.reach.max() <= 1
 
 
+@pytest.mark.parametrize("level", [0, 50, 100])
+def test_a_frame_of_one_color(densifier, level):
+    """Nothing guides there: one hint fills the frame, of two each keeps what is around it."""
+    light = np.full((64, 80), level, np.float32)
+    prepared = densifier.prepare(light)
+    one = densifier.fill(prepared, dots(light.shape, [(30, 40)], [(25, -15)])).values
+    assert np.abs(one - (25, -15)).mean() < 4
+    two = densifier.fill(prepared, dots(light.shape, [(32, 5), (32, 75)], [(30, 20), (-25, 30)])).values
+    assert np.abs(two[:, :20] - (30, 20)).mean() < 8 and np.abs(two[:, -20:] - (-25, 30)).mean() < 8
+
+
+@pytest.mark.parametrize("shape", [(1, 120), (120, 1)])
+def test_a_frame_of_one_pixel_width(densifier, shape):
+    light = np.where(np.arange(120) < 60, 30, 75).astype(np.float32).reshape(shape)
+    values, strength = np.zeros((120, 2), np.float32), np.zeros(120, np.float32)
+    values[10:20], values[100:110], strength[10:20], strength[100:110] = (30, 20), (-25, 30), 1, 1
+    hints = Hints(values.reshape(*shape, 2), strength.reshape(shape))
+    filled = densifier.fill(densifier.prepare(light), hints).values.reshape(120, 2)
+    assert np.abs(filled[:50] - (30, 20)).mean() < 6 and np.abs(filled[70:] - (-25, 30)).mean() < 6
+
+
+def test_a_frame_as_wide_as_8k_in_tiles():
+    """A strip of one, so that it is quick; `bench densify` fills a whole one and prints its memory."""
+    light = np.where(np.arange(7680) < 4000, 30, 75).astype(np.float32)[None].repeat(64, 0)
+    wide = Densifier.load(most_pixels=light.size // 3)
+    prepared = wide.prepare(light)
+    assert prepared.factor == 2
+    dense = wide.fill(prepared, dots(light.shape, [(30, 3800), (30, 4300)], [(30, 20), (-25, 30)]))
+    assert np.abs(dense.values[:, 3600:3990] - (30, 20)).mean() < 5
+    assert np.abs(dense.values[:, 4010:4500] - (-25, 30)).mean() < 5
+    assert np.isfinite(dense.values).all() and dense.confidence.shape == light.shape
+
+
+@pytest.mark.parametrize("spoiled", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none_are_refused_wherever_they_stand(densifier, spoiled):
+    light = np.full((32, 40), 50, np.float32)
+    for name, place in (("values", (31, 39, 1)), ("values", (0, 0, 0)), ("strength", (5, 5))):
+        hints = dots(light.shape, [(16, 16)], [(5, 5)])
+        getattr(hints, name)[place] = spoiled
+        with pytest.raises(HintError, match="NaN or infinite"):
+            densifier.fill(densifier.prepare(light), hints)
+
+
+def test_a_hint_that_hangs_over_the_edge_counts_as_far_as_it_is_inside(densifier):
+    light = np.full((40, 40), 50, np.float32)
+    hints = Hints(np.zeros((40, 40, 2), np.float32), np.zeros((40, 40), np.float32))
+    hints.values[-2:, -3:], hints.strength[-2:, -3:] = (20, 10), 1
+    dense = densifier.fill(densifier.prepare(light), hints)
+    np.testing.assert_array_equal(dense.values[-2:, -3:], np.broadcast_to(np.float32((20, 10)), (2, 3, 2)))
+    assert np.abs(dense.values - (20, 10)).mean() < 4
+
+
+def test_strengths_beyond_zero_and_one_count_as_those(densifier):
+    light = np.full((32, 32), 50, np.float32)
+    wild, tame = (dots(light.shape, [(10, 10)], [(5, 5)]) for _ in range(2))
+    wild.strength[wild.strength > 0] = 7
+    wild.strength[20:, 20:] = -3
+    prepared = densifier.prepare(light)
+    np.testing.assert_array_equal(densifier.fill(prepared, wild).values, densifier.fill(prepared, tame).values)
+
+
 def test_reach_falls_with_distance_and_across_an_edge(densifier):
     light = np.where(np.arange(200) < 100, 40, 70).astype(np.float32)[None].repeat(80, 0)
     reach = densifier.fill(densifier.prepare(light), dots(light.shape, [(40, 10)], [(20, 20)])).reach

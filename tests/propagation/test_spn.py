@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from propagation.densify import Densifier, Hints
-from propagation.spn import Lookup, SpatialPropagationNetwork
+from propagation.lookup import Lookup
+from propagation.spn import SpatialPropagationNetwork
 
 
 @pytest.fixture(scope="module")

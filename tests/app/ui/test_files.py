@@ -158,11 +158,23 @@ def test_an_imported_key_colors_its_frame(opened: MainWindow, tmp_path: Path, qt
     assert opened.action("undo").text() == "Undo import key.png as key frame 0"
 
 
-def test_a_key_of_another_size_is_refused_never_resampled(opened: MainWindow, tmp_path: Path, answers) -> None:
+def test_a_flat_key_of_another_aspect_is_refused(opened: MainWindow, tmp_path: Path, answers) -> None:
     assert not opened.files.import_key(0, picture(tmp_path / "key.png", WIDTH + 2))
     assert f"{WIDTH + 2}x{HEIGHT}" in answers[0][0]
-    assert "resampled" in answers[0][1]
+    assert "clip's size" in answers[0][1]
     assert opened.session.project.keys == {}
+
+
+def test_a_key_that_was_moved_is_laid_onto_its_frame_and_said(opened: MainWindow, tmp_path: Path) -> None:
+    frame = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    frame[:, WIDTH // 2 - 4 :] = (40, 90, 160)  # BGR; the clip's own edge lies in the middle
+    cv2.imwrite(str(tmp_path / "key.png"), frame)
+    assert opened.files.import_key(0, tmp_path / "key.png")
+    assert "shifted by -4" in opened.status_line.words.text()
+    picture = opened.session.project.keys[0].picture
+    laid = cv2.imdecode(np.frombuffer(picture.png, np.uint8), cv2.IMREAD_UNCHANGED)
+    red_over_blue = laid[20, :, 2].astype(int) - laid[20, :, 0]
+    assert abs(red_over_blue[WIDTH // 2 - 3]) < 10 and red_over_blue[WIDTH // 2 + 3] > 40
 
 
 def test_a_save_that_fails_says_so_and_the_work_stays_unsaved(

@@ -63,6 +63,48 @@ def test_methods_are_called_by_interval_or_with_all_keys(clips: Path) -> None:
     assert table.flicker("one", 5) == table.flicker(carry.HOLD, 5)
 
 
+def test_distances_measured_together_score_as_those_measured_alone(clips: Path) -> None:
+    def blurred(light: Sequence[Floats], keys: Mapping[int, Floats], count: int) -> Iterator[tuple[int, Floats]]:
+        for frame in range(1, count):
+            yield frame, cv2.blur(keys[0], (1 + 2 * frame, 1))
+
+    recorder = Recorder()
+    how = {"two_sided": {"both": Recorder()}, "frames": COUNT}
+    together = carry.run(clips, [4, 5, 10], {"blurred": blurred, "recorder": recorder}, **how)
+    assert sorted(recorder.calls) == sorted([(10, [0]), (4, [0]), (5, [0]), (4, [0]), (4, [0]), (2, [0])])
+    for every in (4, 5, 10):
+        alone = carry.run(clips, every, {"blurred": blurred}, **how)
+        for method in alone.methods:
+            (one,), (other,) = alone.of(method, every), together.of(method, every)
+            assert (one.frames, one.ages, one.errors, one.flickers) == (
+                other.frames,
+                other.ages,
+                other.errors,
+                other.flickers,
+            )
+            np.testing.assert_array_equal(one.energies, other.energies)
+
+
+def test_two_sided_methods_may_be_measured_at_one_distance_alone(clips: Path) -> None:
+    table = carry.run(clips, [5, 10], two_sided={"both": Recorder()}, two_sided_every=[10])
+    assert not table.of("both", 5) and table.of("both", 10) and table.of(carry.TWO_SIDED, 5)
+
+
+def test_the_first_key_is_followed_further(clips: Path) -> None:
+    table = carry.run(clips, 5, {"hold": Recorder()}, with_baselines=[carry.CHAIN], first_frames=12)
+    assert [(score.method, score.frames) for score in table.first] == [
+        (carry.CHAIN, tuple(range(1, 12))),
+        ("hold", tuple(range(1, 12))),
+    ]
+    truth = [frame[..., 1:] for frame in read_clip(clips / "sliding")]
+    held = [mean_squared_error(truth[0], truth[frame]) for frame in range(1, 12)]
+    np.testing.assert_allclose(table.first[1].errors, held, rtol=1e-6)
+    assert math.isnan(table.far_psnr("hold"))  # no clip reaches frame 35
+    ratio = float((truth[0] ** 2).sum() / (truth[7] ** 2).sum())
+    assert table.energy_off("hold", 7) == pytest.approx(abs(math.log(ratio)), rel=1e-4)
+    assert not carry.run(clips, 5, {"hold": Recorder()}, with_baselines=[], first_frames=40).first
+
+
 def test_keys_are_left_out_and_the_last_interval_counts(clips: Path) -> None:
     table = carry.run(clips, 5, with_baselines=[carry.HOLD])
     (score,) = table.scores

@@ -11,6 +11,7 @@ import pytest
 from propagation.bench import hdr
 from propagation.bench.panoramas import VALIDATION, ClipRanges, make_clip
 from propagation.bench.pu21 import pu21, pu21_psnr
+from propagation.sequence import Carried
 from propagation.video.hdr_images import HdrImage
 from propagation.video.hdr_writer import write_hdr
 from tests.propagation.bench.test_panoramas import panorama
@@ -89,3 +90,19 @@ def test_the_table_has_every_row_and_ours_is_best(tmp_path: Path) -> None:
     assert floors["PU21-PSNR"] == pytest.approx(max(map(table.psnr, table.baselines)) + 3)
     assert all(name in table.markdown() for name in ("ours", "both", "floor, two-sided", hdr.GAMMA))
     assert table.to_json()["summary"][3]["method"] == "ours"
+
+
+class Still:
+    """A carrier whose clip stands still."""
+
+    def walk(self, lightness_of, order, start, key):  # type: ignore[no-untyped-def]
+        for index in order:
+            assert lightness_of(index).shape == key.values.shape[:2]
+            yield Carried(index, key.values, key.confidence, key.error)
+
+
+def test_the_network_alone_gets_log_light_and_gives_it_back() -> None:
+    clip = make_clip(scene(), "still", 3, replace(SMALL, size=(96, 64), pan_px=0.0))
+    found = dict(hdr.tpn_alone(list(clip.frames), {0: clip.truth[0]}, Still()))  # type: ignore[arg-type]
+    assert sorted(found) == list(range(len(clip.frames)))
+    np.testing.assert_allclose(found[2], np.maximum(clip.truth[0], 1e-4), rtol=1e-4)

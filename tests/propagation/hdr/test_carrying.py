@@ -13,6 +13,7 @@ from propagation.hdr.merging import fused, merge, source_share
 from propagation.hdr.motion import follow_the_sure, grey8
 from propagation.hdr.response import Pair, estimate_response
 from propagation.hdr.sequence import carry_light
+from propagation.spool import Spool
 from tests.propagation.hdr.scenes import HEIGHT, WIDTH, camera, moving, scene, view
 
 
@@ -45,11 +46,11 @@ def test_exposure_is_followed(walked) -> None:  # type: ignore[no-untyped-def]
     np.testing.assert_allclose(found, exposures[1:], rtol=0.01)
 
 
-def test_well_exposed_pixels_are_the_source_alone(walked) -> None:  # type: ignore[no-untyped-def]
+def test_well_exposed_pixels_are_the_source_alone_where_its_noise_is_kept(walked) -> None:  # type: ignore[no-untyped-def]
     pictures, _, _, response, carried = walked
     each = carried[-1]
     nonsense = np.full_like(each.log_light, 7.0)
-    merged = merge(pictures[each.index], response, each.log_exposure, nonsense)
+    merged = merge(pictures[each.index], response, each.log_exposure, nonsense, keep_noise=True)
     own = response.log_light(pictures[each.index]) - np.float32(each.log_exposure)
     table = source_share(256, response)
     untouched = np.stack([table[pictures[each.index][..., c], c] for c in range(3)], axis=-1) == 1
@@ -138,7 +139,7 @@ class Steady:
     def __init__(self, exposures: dict[int, float]) -> None:
         self._exposures = exposures
 
-    def walk(self, frame_of, order, start, key):  # type: ignore[no-untyped-def]
+    def walk(self, frame_of, order, start, key, steps=None):  # type: ignore[no-untyped-def]
         for n in order:
             frame_of(n)
             error = np.ones(key.log_light.shape[:2], np.float32)
@@ -202,3 +203,20 @@ def test_highlights_under_a_graded_white_are_carried_too() -> None:
     merged = merge(graded[1], response, carried.log_exposure, carried.log_light)
     clipped = (graded[1] == 230).all(axis=-1)
     assert np.sqrt(np.mean((merged - log_of(light[1]))[clipped] ** 2)) < 0.05
+
+
+def test_a_way_back_takes_the_motion_of_the_way_there() -> None:
+    pictures, light, _ = moving()
+    response = estimate_response([Pair(pictures[0], light[0])])
+    keys = {n: KeyLight(log_of(light[n]), response) for n in (0, 4)}
+    alone = list(MotionCarrier().walk(pictures.__getitem__, range(1, 4), 0, keys[0]))
+    with Spool() as steps:
+        list(MotionCarrier().walk(pictures.__getitem__, range(3, 0, -1), 4, keys[4], steps))
+        assert sorted(n for n in range(5) if n in steps) == [1, 2, 3]
+        known = steps.take(1)
+        np.testing.assert_allclose(known[0].mean(axis=(0, 1)), (-1.5, -0.5), atol=0.3)  # 1 to 2, as the camera pans
+        shared = list(MotionCarrier().walk(pictures.__getitem__, range(1, 4), 0, keys[0], steps))
+    for one, other in zip(alone, shared, strict=True):
+        assert one.positions is not None
+        assert other.positions is not None
+        assert np.quantile(np.abs(one.positions - other.positions), 0.99) < 0.05

@@ -11,7 +11,7 @@ import torch
 
 from propagation.alignment import CLUES, MotionEstimator, luma8
 from propagation.bench.protocol import to_lab
-from propagation.training import clips, spn_color, tpn_color
+from propagation.training import clips, spn_color, spn_published, tpn_color
 from propagation.training.film import age
 from propagation.training.hints import sample_hints
 from propagation.training.losses import srgb_of_lab
@@ -22,7 +22,7 @@ from propagation.weights import read_header, weights_path
 TRAINABLE = {"photos", "clips"}
 
 
-@pytest.mark.parametrize("recipe", [spn_color, tpn_color])
+@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_color])
 def test_recipes_and_shipped_weights_name_no_folder_that_may_not_train(recipe):
     assert set(recipe.FOLDERS) <= TRAINABLE
     header = read_header(weights_path(recipe.NAME))
@@ -33,7 +33,7 @@ def test_recipes_and_shipped_weights_name_no_folder_that_may_not_train(recipe):
 
 
 def test_shipped_weights_name_files_that_are_in_those_folders(shared_data):
-    for recipe in (spn_color, tpn_color):
+    for recipe in (spn_color, spn_published, tpn_color):
         for entry in read_header(weights_path(recipe.NAME)).data:
             assert set(entry["files"]) == {path.name for path in (shared_data / entry["folder"]).iterdir()}
 

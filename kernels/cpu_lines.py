@@ -121,7 +121,7 @@ def _step_lanes(x, x_at, gates, at, far, least, state, old, new, h, h_at, length
 def step_line(x, x_at, gates, at, far, least, state, old, new, h, h_at, length, gates_ahead, ahead):
     """One line of the recurrence, to `h` in its storage type and to the state's line `new` unrounded.
 
-    `gates_ahead` and `ahead` (of x and h) lead to the next line, which is asked for meanwhile: hardware that prefetches
+    `gates_ahead` and `ahead` (of x and h) lead to a line to come, which is asked for now: hardware that prefetches
     follows so many streams badly, and worse when their lines come in descending order. 0 asks for nothing.
     """
     whole = length // TILE * TILE

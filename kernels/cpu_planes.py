@@ -84,7 +84,7 @@ def forward_horizontal(x, gates, h, kind, channels, rows, columns, reverse, leas
     area, pitch = rows * columns, line_pitch(rows)
     far = STRIP * pitch
     in_place = scanned and channels == 1
-    ahead = -rows if reverse else rows
+    ahead = -2 * rows if reverse else 2 * rows  # a line is soon done: the one after the next
     p = np.zeros(1 if in_place else 3 * far, kind.dtype)
     strip = np.zeros(far, kind.dtype)
     state = np.zeros(2 * channels * pitch, kind.dtype)

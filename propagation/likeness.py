@@ -19,9 +19,16 @@ _SHRINK = 8  # the broad part is blurred at an eighth of the size: it has no det
 
 def match_ranks(values: Floats, target: Floats) -> Floats:
     """`values` with those of `target` at equal rank: the same picture under any monotone curve becomes the same."""
-    ranks = np.linspace(0, 1, 257)
-    rising = np.maximum.accumulate(np.quantile(values, ranks) + 1e-12 * np.arange(257))
-    return np.interp(values, rising, np.quantile(target, ranks)).astype(np.float32)
+    return np.interp(values, *rank_curve(values, target, np.linspace(0, 1, 257))).astype(np.float32)
+
+
+def rank_curve(values: Floats, target: Floats, ranks: NDArray[np.float64]) -> tuple[Floats, Floats]:
+    """(rising levels of `values`, levels of `target` of equal rank); a level that fills many ranks, as flat colors do,
+    gets the mean of what lies there."""
+    levels, first = np.unique(np.quantile(values, ranks).astype(np.float32), return_index=True)
+    counts = np.diff(np.append(first, len(ranks)))
+    means = np.add.reduceat(np.quantile(target, ranks), first) / counts
+    return levels, means.astype(np.float32)
 
 
 def correlation(one: Floats, other: Floats, where: NDArray[np.bool_] | None = None) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from propagation.color.lab import shade
 from propagation.errors import HintError
-from propagation.likeness import Matrix, correlation, detail, find_shift, laid, match_ranks
+from propagation.likeness import Matrix, correlation, detail, find_shift, laid, match_ranks, rank_curve
 
 Floats = NDArray[np.float32]
 
@@ -97,7 +97,8 @@ class Registration:
         if self.given != self.size:
             parts.append(f"{self.given[0]}x{self.given[1]} where the clip is {self.size[0]}x{self.size[1]}, scaled")
         if any(self.shift_px):
-            parts.append(f"shifted by {self.shift_px[0]:+.1f}, {self.shift_px[1]:+.1f} px")
+            x, y = (round(each, 1) + 0.0 for each in self.shift_px)  # + 0.0: no shift is no minus
+            parts.append(f"shifted by {x:+.1f}, {y:+.1f} px")
         if abs(self.turn_degrees) >= 0.05:
             parts.append(f"turned by {self.turn_degrees:+.1f} degrees")
         if max(abs(zoom - 1) for zoom in self.zoom) >= 0.002:
@@ -288,11 +289,9 @@ def _tone(key: Floats, frame: Floats) -> tuple[tuple[Floats, Floats] | None, tup
     before = float(np.abs(key - frame).mean())
     if before <= _GRADED:
         return None, (before, before)
-    ranks = np.linspace(0.005, 0.995, _LEVELS)
-    rising = np.maximum.accumulate(np.quantile(key, ranks) + 1e-6 * np.arange(_LEVELS))
+    levels = rank_curve(key, frame, np.linspace(0.005, 0.995, _LEVELS))
     # Beyond the ends, which noise decides, the curve goes on by equal steps.
-    knots = (np.concatenate([c[:1] - 100, c, c[-1:] + 100]) for c in (rising, np.quantile(frame, ranks)))
-    first, second = (np.asarray(each, np.float32) for each in knots)
+    first, second = (np.concatenate([c[:1] - 100, c, c[-1:] + 100]).astype(np.float32) for c in levels)
     curve = (first, second)
     after = float(np.abs(np.interp(key, *curve) - frame).mean())
     return (curve, (before, after)) if after < _EXPLAINED * before else (None, (before, before))

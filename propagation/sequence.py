@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from propagation.tpn import TemporalPropagationNetwork
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 Floats = NDArray[np.float32]
+_log = logging.getLogger(__name__)
 
 # Between two keys each side weighs with its expected error to this power: the better one nearly decides.
 _FUSION_POWER = 2.0
@@ -78,7 +80,16 @@ class Carrier:
                 clues = tracker.clues(step)
                 values, error = self._placed.run(partial(_infer, light=light, clues=clues))
                 tracker.accept(light, values, error)
+                _log_energy(index, values, start, key.values)
                 yield Carried(index, values, confidence_of(error), error)
+
+
+def _log_energy(index: int, values: Floats, start: int, of_key: Floats) -> None:
+    """|U|^2 beside the key's: where colors wash out it sinks from frame to frame."""
+    if _log.isEnabledFor(logging.DEBUG):
+        here, there = (float(np.sum(np.square(each, dtype=np.float64))) for each in (values, of_key))
+        ratio = here / there if there > 0 else float("nan")
+        _log.debug("frame %d: style energy %.3f of its key's (frame %d)", index, ratio, start)
 
 
 def _look_ahead(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli import ablation
+from app.cli import ablation, bench_carry
+from app.cli.bench_carry import our_carry
 from app.cli.options import progress_option
 from app.cli.train import DEFAULT_DATA
 
@@ -20,22 +21,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from app.cli.bench_carry import CarryReport
     from kernels.bench import KernelTable
     from propagation.bench.ablation import AblationTable
-    from propagation.bench.carry import CarryTable
     from propagation.bench.densify import DensifyTable
     from propagation.bench.hdr import HdrTable
+    from propagation.bench.long import LongTable
+    from propagation.bench.pipeline import PipelineTable
     from propagation.densify import Densifier
 
     Floats = NDArray[np.float32]
 
 OURS = "Huecast"
 PUBLISHED = "SPN as published"
+PUBLISHED = "SPN as published"
 DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp4"
 
 
 @click.command("bench", short_help="Measure against the baselines and print the tables.")
-@click.argument("what", type=click.Choice(["densify", "propagate", "hdr", "kernels", "ablation"]))
+@click.argument("what", type=click.Choice(["densify", "propagate", "pipeline", "hdr", "kernels", "ablation"]))
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every single score.")
 @click.option("--every", type=click.IntRange(min=2), multiple=True, help="Frames between keys. Default: 10 20 30 40.")
@@ -47,6 +51,11 @@ DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp
     type=click.IntRange(min=1),
     help="Pictures of each folder (densify), frames of each clip, clips of each panorama (hdr).",
 )
+@click.option("--long", "long_shot", is_flag=True, help="One annotation, 200 frames of corgi and music (propagate).")
+@click.option(
+    "--quick", is_flag=True, help="Ours and the baselines alone: neither other networks nor the job's cost (propagate)."
+)
+@click.option("-o", "--output", "out", default="output/long", metavar="FOLDER", help="Where --long writes pictures.")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0.05, max=20),
@@ -66,6 +75,9 @@ def command(
     every: Sequence[int],
     clips: Sequence[str],
     limit: int | None,
+    long_shot: bool,
+    quick: bool,
+    out: str,
     minutes: float,
     data: str,
     runs: str,
@@ -76,16 +88,17 @@ def command(
     """Measure against the baselines on the clips or pictures of FOLDER, in one run, and print the table.
 
     `propagate` takes a folder of clips in color, `densify` one or several of photographs or clips (their middle frame).
-    Without FOLDER the demo's clip is measured. `hdr` takes the folder that holds the validation panoramas. `kernels`
-    takes none and measures the scans on this machine. `ablation spn` trains the network without one part at a time and
-    judges on FOLDER like `densify`, `ablation tpn` the published temporal network with and without its switch and
-    judges on the clips of FOLDER; stopped, they go on where they were.
+    Without FOLDER the demo's clip is measured. `pipeline` makes samples on the first frame of each clip dense and
+    carries them. `hdr` takes the folder that holds the validation panoramas. `kernels` takes none and measures the
+    scans on this machine. `ablation spn` trains the network without one part at a time and judges on FOLDER like
+    `densify`, `ablation tpn` the published temporal network with and without its switch and judges on the clips of
+    FOLDER; stopped, they go on where they were.
     """
     from app import machine
     from app.cli.progress import print_json, shown
 
-    if what == "propagate" and len(folders) > 1:
-        raise click.UsageError("propagate measures one FOLDER at a time")
+    if what in ("propagate", "pipeline") and len(folders) > 1:
+        raise click.UsageError(f"{what} measures one FOLDER at a time")
     if what == "hdr" and len(folders) != 1:
         raise click.UsageError("hdr measures one FOLDER, the one that holds env_cc0_pmndrs and exr")
     if what == "kernels" and folders:
@@ -94,7 +107,7 @@ def command(
     machine.set_threads(threads)
     target = machine.choose_device(device)
     with _folders(folders) as chosen, shown("measure", progress_form) as progress:
-        table: DensifyTable | CarryTable | HdrTable | KernelTable | AblationTable
+        table: DensifyTable | CarryReport | LongTable | PipelineTable | HdrTable | KernelTable | AblationTable
         if what == "ablation":
             table = ablation.measure(network, chosen, minutes, Path(data), Path(runs), limit, progress)
         elif what == "kernels":
@@ -104,7 +117,17 @@ def command(
         elif what == "densify":
             table = _densify(chosen, limit, target, progress)
         else:
-            table = _propagate(chosen[0], list(clips) or None, list(every), limit, target, progress)
+            names = list(clips) or None
+            if what == "pipeline":
+                fill = _fill(target)
+                table = bench_carry.measure_pipeline(chosen[0], names, fill, our_carry(target), progress)
+            elif long_shot:
+                fill = _fill(target)
+                table = bench_carry.measure_long(chosen[0], names, fill, our_carry(target), Path(out), progress)
+            else:
+                table = bench_carry.measure(
+                    chosen[0], names, list(every), limit, our_carry, target, threads, quick, progress
+                )
     if as_json:
         print_json(table.to_json())
     else:
@@ -131,41 +154,32 @@ def _densify(
     return densify.run(folders, methods, limit=limit, speed=speed, memory=memory.fill_peaks, progress=progress)
 
 
-def _propagate(
-    folder: Path,
-    names: list[str] | None,
-    every: list[int],
-    limit: int | None,
-    device: str,
-    progress: Callable[[int, int, str], None],
-) -> CarryTable:
-    from propagation.bench import carry
-
-    return carry.run(
-        folder,
-        every or carry.PROTOCOL_EVERY,
-        {OURS: our_carry(device), f"{OURS}, not aligned": our_carry(device, aligned=False)},
-        two_sided={f"{OURS}, two-sided": our_carry(device)},
-        frames=limit or carry.FRAME_LIMIT,
-        clips=names,
-        progress=progress,
-    )
-
-
 def _hdr(
     folder: Path, names: list[str] | None, limit: int | None, progress: Callable[[int, int, str], None]
 ) -> HdrTable:
     from propagation.bench import hdr
     from propagation.bench.panoramas import VALIDATION_SEEDS
+    from propagation.sequence import Carrier
 
     return hdr.run(
         folder,
-        {f"{OURS}, carried light alone": partial(hdr.ours, merged=False), OURS: hdr.ours},
+        {
+            "TPN alone": partial(hdr.tpn_alone, carrier=Carrier.load("tpn-color")),
+            f"{OURS}, carried light alone": partial(hdr.ours, merged=False),
+            f"{OURS}, its noise kept": partial(hdr.ours, keep_noise=True),
+            OURS: hdr.ours,
+        },
         two_sided={f"{OURS}, two-sided": hdr.ours},
         names=names,
         seeds=VALIDATION_SEEDS[:limit],
         progress=progress,
     )
+
+
+def _fill(device: str) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
+    from propagation.densify import Densifier
+
+    return our_fill(Densifier.load(device=device))
 
 
 def our_fill(densifier: Densifier) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
@@ -179,21 +193,6 @@ def our_fill(densifier: Densifier) -> Callable[[Floats, NDArray[np.bool_], Float
         return dense.values, dense.confidence
 
     return fill
-
-
-def our_carry(
-    device: str, *, aligned: bool = True
-) -> Callable[[Sequence[Floats], Mapping[int, Floats], int], Iterator[tuple[int, Floats]]]:
-    """The trained temporal network as the bench takes a method."""
-    from propagation.sequence import Carrier, carry
-
-    carrier = Carrier.load(device=device, aligned=aligned)
-
-    def method(lightness: Sequence[Floats], keys: Mapping[int, Floats], count: int) -> Iterator[tuple[int, Floats]]:
-        for carried in carry(lightness.__getitem__, keys, 0, count, carrier=carrier):
-            yield carried.index, carried.values
-
-    return method
 
 
 @contextmanager

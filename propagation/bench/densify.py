@@ -148,7 +148,7 @@ class DensifyTable:
             opening, stroke = self.speed.opening_ms, self.speed.stroke_ms
             lines += ["", f"At 854x480, opening a frame: {opening:.0f} ms, {opening / self.dis_ms:.1f} DIS calls;"]
             lines[-1] += f" stroke to picture: {stroke:.0f} ms, {stroke / self.dis_ms:.2f} DIS calls."
-        if self.memory is not None:
+        if self.memory:
             peaks = "; ".join(f"{size}: {peak / 1e9:.2f} GB" for size, peak in self.memory.items())
             lines += ["", f"Peak memory of a process that opens and fills one frame. {peaks}."]
         lines += ["", f"DIS MEDIUM at 854x480: {self.dis_ms:.1f} ms. {self.machine}"]

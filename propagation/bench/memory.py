@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -16,15 +15,17 @@ SIZES = ((1920, 1080), (7680, 4320))
 
 def fill_peaks(sizes: tuple[tuple[int, int], ...] = SIZES) -> dict[str, int]:
     """Bytes at the peak of preparing and filling a frame of each size on the CPU, with everything the process needs
-    beside it: by "WIDTHxHEIGHT". Each is filled in a fresh process."""
+    beside it: by "WIDTHxHEIGHT". Each is filled in a fresh process. Nothing where the system does not tell."""
     peaks = {}
     for width, height in sizes:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-            peaks[f"{width}x{height}"] = child.submit(_fill_peak, width, height).result()
+            peak = child.submit(_fill_peak, width, height).result()
+        if peak is not None:
+            peaks[f"{width}x{height}"] = peak
     return peaks
 
 
-def _fill_peak(width: int, height: int) -> int:
+def _fill_peak(width: int, height: int) -> int | None:
     from propagation.densify import Densifier, Hints
 
     rng = np.random.default_rng(0)
@@ -37,14 +38,21 @@ def _fill_peak(width: int, height: int) -> int:
     return peak_bytes()
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has held.
+def peak_bytes() -> int | None:
+    """The most memory that this process has held, None where the system does not tell.
 
     On Linux not by getrusage, whose figure a new process takes over from the one that started it.
     """
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return _rusage_bytes()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def _rusage_bytes() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

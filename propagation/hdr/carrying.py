@@ -115,7 +115,9 @@ class _Walk:
         self._key = key
         height, width = key.log_light.shape[:2]
         self._grid = grid(height, width)
-        self._to_key = self._grid + np.array(key.shift, np.float32)
+        # From a pixel to where the key has it. Offsets rather than places: what enters the picture has then come from
+        # outside the key, and not from its border.
+        self._to_key = np.full_like(self._grid, np.array(key.shift, np.float32))
         self._log_exposure = _exposure(code_values, key.response, key.log_light, 0.0)
         self._usual = _usual_highlight(key.log_light, key.response, self._log_exposure)
         self._white = np.uint8(np.dot(_LUMA_WEIGHTS, key.response.clipped_from) - _NEARLY_WHITE)
@@ -128,18 +130,19 @@ class _Walk:
         shows = visible(grey, blind_pixels(code_values, self._key.response))
         sure = shows * believed(back + sampled(forth, self._grid + back))
         moved, self._pace = follow_the_sure(back, sure, self._pace)
-        self._to_key = sampled(self._to_key, self._grid + moved)
+        self._to_key = sampled(self._to_key, self._grid + moved) + moved
         log_light, shown = self._show(code_values)
         self._correct(grey, shown, shows)
         log_light, shown = self._show(code_values)
         trust = self._trust(grey, shown)
         log_light, trust = self._filled(log_light, trust, grey, code_values)
         error = np.asarray(_KNOWN + (_UNKNOWN - _KNOWN) * (1 - trust), np.float32)
-        return CarriedLight(index, start, log_light, error, self._to_key, self._log_exposure)
+        positions = self._grid + self._to_key
+        return CarriedLight(index, start, log_light, error, positions, self._log_exposure)
 
     def _show(self, code_values: Codes) -> tuple[Floats, NDArray[np.uint8]]:
         """The key's light moved here, and the luma that the camera makes of it at this frame's exposure."""
-        log_light = sampled(self._key.log_light, self._to_key)
+        log_light = sampled(self._key.log_light, self._grid + self._to_key)
         self._log_exposure = _exposure(
             code_values, self._key.response, log_light, self._log_exposure, self._seen() > 0
         )
@@ -154,12 +157,12 @@ class _Walk:
         inside = cv2.erode(self._seen(), np.ones((9, 9), np.uint8))
         sure = shows * believed(left * np.float32(0.5 / _DRIFT_PX)) * agrees * inside
         correction, _ = follow_the_sure(left, sure)
-        self._to_key = sampled(self._to_key, self._grid + correction)
+        self._to_key = sampled(self._to_key, self._grid + correction) + correction
 
     def _seen(self) -> Floats:
         """(h, w): 1 where the way leads into the key, 0 outside."""
         height, width = self._grid.shape[:2]
-        x, y = self._to_key[..., 0], self._to_key[..., 1]
+        x, y = np.moveaxis(self._grid + self._to_key, -1, 0)
         return ((x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)).astype(np.float32)
 
     def _trust(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8]) -> Floats:

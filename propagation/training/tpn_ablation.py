@@ -23,7 +23,8 @@ from propagation.training.loop import Run
 from propagation.training.tpn_published import SCORED_DISTANCES, Pairs, TpnPublishedRecipe, pairs_of, score_pairs
 
 FOLDERS = tpn_published.FOLDERS
-STARTS = (0, 20)  # frames of each clip from which the judge carries
+# The judge carries from frame 0 of each clip, in a square of its middle: whole frames would take longer than training.
+JUDGED_SIDE = 320
 
 
 def variants(data: Path, cache: Path, minutes: float) -> dict[str, Train]:
@@ -49,7 +50,7 @@ def judge(models: Mapping[str, nn.Module], folders: Sequence[Path], limit: int |
     clips = [path for folder in folders for path in clip_paths(folder)[:limit]]
     pairs: dict[int, list[Pairs]] = {distance: [] for distance in SCORED_DISTANCES}
     for path in clips:
-        for distance, pair in clip_pairs(read_clip(path, max(STARTS) + max(SCORED_DISTANCES) + 1)):
+        for distance, pair in clip_pairs(read_clip(path, max(SCORED_DISTANCES) + 1)):
             pairs[distance].append(pair)
     table: dict[str, dict[str, float]] = {}
     for name, model in models.items():
@@ -68,10 +69,9 @@ def judge(models: Mapping[str, nn.Module], folders: Sequence[Path], limit: int |
 
 
 def clip_pairs(frames: Sequence[Floats]) -> Iterator[tuple[int, Pairs]]:
-    """(distance, pair) of a clip's Lab frames (H, W, 3), cut to multiples of the network's stride."""
-    height, width = (side - side % STRIDE for side in frames[0].shape[:2])
-    for start in STARTS:
-        for distance in SCORED_DISTANCES:
-            if start + distance < len(frames):
-                first, second = (frames[n][:height, :width] for n in (start, start + distance))
-                yield distance, pairs_of([(first, second)])
+    """(distance, pair) of a clip's Lab frames (H, W, 3): their middle, in multiples of the network's stride."""
+    sides = [min(side - side % STRIDE, JUDGED_SIDE) for side in frames[0].shape[:2]]
+    middle = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(frames[0].shape[:2], sides, strict=True))
+    for distance in SCORED_DISTANCES:
+        if distance < len(frames):
+            yield distance, pairs_of([(frames[0][middle], frames[distance][middle])])

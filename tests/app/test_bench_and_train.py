@@ -13,6 +13,9 @@ import pytest
 
 import app.cli.bench
 import app.cli.train
+import app.job_cost
+from propagation.bench.targets import JobCost
+from propagation.published.tpn import PublishedCarrier
 from tests.app.conftest import Ran, make_clip
 
 Run = Callable[..., Ran]
@@ -33,6 +36,8 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return lambda lightness, mask, ab: np.broadcast_to(ab[mask].mean(axis=0), ab.shape).astype(np.float32)
 
     monkeypatch.setattr(app.cli.bench, "our_carry", carry)
+    monkeypatch.setattr(PublishedCarrier, "load", lambda **_: carry(""))
+    monkeypatch.setattr(app.job_cost, "measure", lambda clip, device, threads: JobCost(90.0, 400.0, 1.5e9))
     monkeypatch.setattr(app.cli.bench, "our_fill", fill)
     return folder
 
@@ -48,6 +53,39 @@ def test_carrying_as_json(run_cli: Run, clips: Path) -> None:
     table = json.loads(ran.out)
     by_method = {score["method"]: score["errors"] for score in table["scores"]}
     assert by_method["Huecast"] == by_method["hold"]
+
+
+def test_every_target_beside_what_was_measured(run_cli: Run, clips: Path) -> None:
+    ran = run_cli("bench", "propagate", clips, "--every", "5", "--every", "10")
+    assert ran.code == 0, ran.err
+    assert "TPN as published" in ran.out
+    rows = {line.split(" | ")[0].strip("| "): line for line in ran.out.splitlines()}
+    assert "at most 1000 | 400 | yes" in rows["ms to the first new frame"]
+    assert "at most 3.00 | 1.50 | yes" in rows["GB at 1920x1080"]
+    assert "one-sided, K = 10, dB" in rows and "flicker, K = 5" in rows
+
+
+def test_a_quick_run_measures_ours_and_the_baselines_alone(run_cli: Run, clips: Path) -> None:
+    ran = run_cli("bench", "propagate", clips, "--every", "5", "--quick", "--json", "--progress", "none")
+    table = json.loads(ran.out)
+    assert {score["method"] for score in table["scores"]} >= {"Huecast", "hold"}
+    assert not any("published" in score["method"] for score in table["scores"])
+    assert table["job"]["frame_ms"] is None
+    assert all(line["reached"] is None for line in table["targets"] if "DIS calls" in line["what"])
+    energies = next(score["energies"] for score in table["scores"] if score["method"] == "Huecast")
+    assert len(energies) == 11
+
+
+def test_the_pipeline_and_the_long_shot(run_cli: Run, clips: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("propagation.bench.pipeline.FRAMES", 12)
+    monkeypatch.setattr("propagation.bench.pipeline.FAR", range(5, 12))
+    monkeypatch.setattr(app.cli.bench, "_fill", app.cli.bench.our_fill)
+    ran = run_cli("bench", "pipeline", clips)
+    assert ran.code == 0, ran.err
+    assert "dense key, frame 0" in ran.out
+    ran = run_cli("bench", "propagate", clips, "--long", "--clip", "orange", "-o", tmp_path / "long")
+    assert ran.code == 3 and "has 14 frames" in ran.err
+    assert run_cli("bench", "pipeline", clips, clips).code == 2
 
 
 def test_hdr_beside_every_baseline(run_cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from kernels import reference
+from propagation.bench.densify import fill_by
+from propagation.bench.protocol import to_lab
 from propagation.published.spn import STRIDE, PublishedSpn
 from propagation.spn import AB_SCALE
+from propagation.training.clips import shrink
+from propagation.video.reader import open_clip
+from tests.propagation.test_densify import FLOWER
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +58,13 @@ def test_any_size_keeps_its_hints(network, shape):
         out = network(torch.full((1, 1, *shape), 50.0), values, strength)["values"]
     assert out.shape == values.shape and torch.isfinite(out).all()
     torch.testing.assert_close(out[..., 0, 0], values[..., 0, 0], rtol=0, atol=1e-4)
+
+
+def test_the_shipped_network_fills_a_frame_better_than_no_color_at_all():
+    with open_clip(FLOWER) as clip:
+        lab = to_lab(shrink(clip.frame(75).image, 120))
+    mask = np.random.default_rng(0).random(lab.shape[:2]) < 0.02
+    truth = np.ascontiguousarray(lab[..., 1:])
+    found = fill_by(PublishedSpn.load(), lab[..., 0], mask, np.where(mask[..., None], truth, 0))
+    np.testing.assert_allclose(found[mask], truth[mask], atol=1e-3)
+    assert np.square(found - truth).mean() < 0.5 * np.square(truth).mean()

@@ -155,6 +155,13 @@ def test_pictures_that_show_nothing_are_taken_as_they_come_or_refused_for_their_
         register(0, grey[:, :-20].copy(), black)
 
 
+def test_flat_drawings_are_compared_too() -> None:
+    frame, key = np.full((64, 96), 25, np.float32), np.full((64, 96), 25, np.float32)
+    frame[:, 48:], key[:, 44:] = 42, 46  # one edge, as in a cartoon, and another paint
+    found = register(0, key, frame)
+    assert found.alike > 0.9 and found.shift_px[0] == pytest.approx(-4, abs=0.5)
+
+
 def test_lightness_painted_over_is_said_and_the_color_kept() -> None:
     frame = view(scene())
     key = frame.copy()

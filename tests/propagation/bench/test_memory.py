@@ -10,11 +10,11 @@ from propagation.bench.densify import DensifyTable
 
 def test_the_peak_is_what_was_held_and_given_back():
     before = memory.peak_bytes()
-    ballast = np.ones(2 * before // 8)
+    ballast = np.ones(10**8 // 8)
     held = ballast.nbytes
     del ballast
-    after = memory.peak_bytes()
-    assert after >= held and after > before
+    # The other count of the same starts from what the process before this one held.
+    assert max(before, held) <= memory.peak_bytes() <= 1.1 * memory._rusage_bytes()
 
 
 def test_a_frame_is_filled_in_a_process_of_its_own():

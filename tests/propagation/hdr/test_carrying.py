@@ -46,6 +46,13 @@ def test_exposure_is_followed(walked) -> None:  # type: ignore[no-untyped-def]
     np.testing.assert_allclose(found, exposures[1:], rtol=0.01)
 
 
+def test_what_enters_the_picture_comes_from_outside_the_key(walked) -> None:  # type: ignore[no-untyped-def]
+    carried = walked[-1][-1]
+    wanted = np.arange(WIDTH) + 4 * 1.5
+    np.testing.assert_allclose(np.median(carried.positions[..., 0], axis=0), wanted, atol=1.0)
+    assert carried.error[8:-8, -4:].min() > 0.3, "nobody knows what is there"
+
+
 def test_well_exposed_pixels_are_the_source_alone_where_its_noise_is_kept(walked) -> None:  # type: ignore[no-untyped-def]
     pictures, _, _, response, carried = walked
     each = carried[-1]

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 # Between two keys each side weighs with its expected error to this power: the better one nearly decides.
 _FUSION_POWER = 2.0
+# The nearer key wins where both expect the same; more than this would outweigh what they know.
+_DISTANCE_POWER = 0.5
 # Added to expected errors before they are compared, so that two good sides are averaged.
 _FUSION_FLOOR = 0.25
 
@@ -183,12 +185,15 @@ def _between(
                 _put(spool, frame)
         for frame in carrier.walk(lightness_of, range(left + 1, stop), left, keys[left]):
             if frame.index >= start:
-                yield fuse(frame, _take(spool, frame.index))
+                yield fuse(frame, _take(spool, frame.index), (frame.index - left, right - frame.index))
 
 
-def fuse(one: Carried, other: Carried) -> Carried:
-    """Two results for a frame, each pixel by the errors they expect."""
-    a, b = ((frame.error + _FUSION_FLOOR) ** _FUSION_POWER for frame in (one, other))
+def fuse(one: Carried, other: Carried, distances: tuple[int, int]) -> Carried:
+    """Two results for a frame, each pixel by the errors that they expect and by how many frames away their keys are."""
+    a, b = (
+        (frame.error + _FUSION_FLOOR) ** _FUSION_POWER * distance**_DISTANCE_POWER
+        for frame, distance in zip((one, other), distances, strict=True)
+    )
     share = (b / (a + b))[..., None]
     values = np.asarray(one.values * share + other.values * (1 - share), np.float32)
     error = np.asarray(one.error * share[..., 0] + other.error * (1 - share[..., 0]), np.float32)

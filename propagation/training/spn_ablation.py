@@ -21,6 +21,7 @@ FOLDERS = spn_color.FOLDERS
 WHOLE = SpnConfig()
 VARIANTS: Mapping[str, SpnConfig] = {
     "whole": WHOLE,
+    "without the first pass at full size": replace(WHOLE, enter=False),
     "without lookup": replace(WHOLE, heads=0),
     "without correction": replace(WHOLE, correct=None),
     "without division by confidence": replace(WHOLE, normalised=False),

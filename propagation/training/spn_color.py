@@ -28,7 +28,7 @@ FOLDERS = ("photos", "clips")  # the only folders of the data collection that th
 
 @dataclass(frozen=True)
 class SpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=52, rate=1.5e-3)
+    loop: LoopConfig = LoopConfig(minutes=33, rate=1e-3)
     network: SpnConfig = SpnConfig()
     start: str = "spn-color"  # weights to go on from, tensor by tensor where names and shapes agree; "" for none
     size: int = 256

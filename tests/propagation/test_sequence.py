@@ -73,7 +73,7 @@ def test_frames_between_two_keys_use_both_and_lean_to_the_nearer():
 def test_fusion_follows_the_expected_error_of_each_pixel():
     sure, unsure = np.full(SHAPE, 0.1, np.float32), np.full(SHAPE, 9.0, np.float32)
     mixed = np.where(np.arange(SHAPE[1]) < 4, sure, unsure).astype(np.float32)
-    fused = fuse(Carried(1, key(10), sure, mixed), Carried(1, key(20), sure, mixed[:, ::-1].copy()))
+    fused = fuse(Carried(1, key(10), sure, mixed), Carried(1, key(20), sure, mixed[:, ::-1].copy()), (1, 1))
     assert np.abs(fused.values[:, :4] - 10).max() < 0.1 and np.abs(fused.values[:, 4:] - 20).max() < 0.1
     assert (fused.error <= 0.25).all()
 
@@ -82,6 +82,13 @@ def test_nothing_crosses_a_cut_and_shots_without_a_key_are_left_out():
     frames, carrier = run({2: key(0), 13: key(7)}, 0, 20, shots=[5, 10])
     assert [f.index for f in frames] == [*range(5), *range(10, 20)]
     assert all(max(order) < 5 or min(order) >= 10 for _, order in carrier.walks)
+
+
+def test_where_both_sides_are_as_sure_the_nearer_key_weighs_more():
+    error = np.full(SHAPE, 1.0, np.float32)
+    sides = [Carried(3, key(value), confidence_of(error), error) for value in (0, 10)]
+    near, middle, far = (fuse(*sides, (d, 20 - d)).values.mean() for d in (1, 10, 19))
+    assert near < 2.5 and middle == pytest.approx(5, abs=0.01) and far > 7.5
 
 
 def test_no_key_at_all_is_refused():

@@ -137,7 +137,7 @@ class Tracker:
         """
         if self._motion is None:
             return None
-        from propagation import tracking  # here because numba takes a second to import
+        from propagation.rows import tracking  # here because numba takes a second to import
 
         came, self._code = self._code, luma8(lightness)
         if back is None or forth is None:
@@ -169,7 +169,7 @@ class Tracker:
                 [self._key, unknown, unknown, ones, self._lightness, self._values, unknown, ones, self._error]
             )
             return np.ascontiguousarray(clues.transpose(2, 0, 1))
-        from propagation import tracking  # here because numba takes a second to import
+        from propagation.rows import tracking  # here because numba takes a second to import
 
         previous = np.dstack([self._lightness, self._values, self._error]).astype(np.float32, copy=False)
         h, w = self._lightness.shape

@@ -147,7 +147,7 @@ class GateHead(nn.Module):
         size, sets = self.sets * 4, self.sets
         across, down = self.horizontal(features.transpose(-1, -2)), self.vertical(features)
         if not torch.is_grad_enabled() and features.device.type == "cpu":
-            from propagation.gate_rows import shares  # here because numba takes a second to import
+            from propagation.rows.gates import shares  # here because numba takes a second to import
 
             sources = ((across, 0), (across, size), (down, 0), (down, size))
             gates = [shares(logits, channel, sets, 3, _MOST_CARRIED) for logits, channel in sources]

@@ -69,7 +69,7 @@ def match(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> 
 
 def _match_fused(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> Tensor:
     """`match` in one pass over the rows."""
-    from propagation.matching_rows import match_rows  # here because numba takes a second to import
+    from propagation.rows.matching import match_rows  # here because numba takes a second to import
 
     out = torch.empty_like(values[..., : wanted.shape[2], : wanted.shape[3]], memory_format=torch.contiguous_format)
     arrays = tuple(x.contiguous().numpy() for x in (wanted, offered, values, nearness))

@@ -214,14 +214,14 @@ class SpatialPropagationNetwork(nn.Module):
 
     def _fill_fused(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
         """`fill` with what lies between scans and convolutions fused to passes over the rows."""
-        from propagation import spn_rows  # here because numba takes a second to import
+        from propagation.rows import spn as passes  # here because numba takes a second to import
 
         c, sets, heads = self.config.channels, self.config.sets, self.config.heads
         assert picture.edges is not None
         (b, _, h, w), (rows, columns) = values.shape, picture.edges.shape[-2:]
         carried = values.new_empty(b, sets * (c + 1), rows // 2, columns // 2)
         marks = values.new_empty(b, c + 1, rows // 4, columns // 4)
-        _by_rows(spn_rows.gather_rows, (values, strength), (carried, marks), b * rows // 4)
+        _by_rows(passes.gather_rows, (values, strength), (carried, marks), b * rows // 4)
         if self.config.enter:
             hints = values.new_zeros(b, c + 1, rows, columns)
             torch.mul(values, strength / AB_SCALE, out=hints[:, :c, :h, :w])
@@ -232,18 +232,18 @@ class SpatialPropagationNetwork(nn.Module):
         amounts = carried.unflatten(1, (sets, c + 1))[:, :, c].clamp(min=TINY).log10_()
         found = self._look_up(picture, self._tokens(picture, values, strength, marks), (rows // 4, columns // 4))
         clues = marks.new_empty(b, rows // 4, columns // 4, (sets + heads + 1) * (c + 1)).permute(0, 3, 1, 2)
-        _by_rows(spn_rows.clue_rows, (carried, amounts, found, marks), (clues,), b * rows // 4)
+        _by_rows(passes.clue_rows, (carried, amounts, found, marks), (clues,), b * rows // 4)
         seen = torch.cat([picture.features, clues.to(picture.features.dtype)], 1)
         mended = self.correction(seen).float().contiguous()
         blended = values.new_empty(b, c + 2, rows // 2, columns // 2)
-        _by_rows(spn_rows.blend_rows, (carried, found, mended), (blended,), b * rows // 2)
+        _by_rows(passes.blend_rows, (carried, found, mended), (blended,), b * rows // 2)
         blended[:, c + 1] = F.softplus(blended[:, c + 1])
         weighted, error = values.new_empty(b, c + 1, rows, columns), torch.empty_like(strength)
-        _by_rows(spn_rows.weigh_rows, (blended, picture.edges, values, strength), (weighted, error), b * rows)
+        _by_rows(passes.weigh_rows, (blended, picture.edges, values, strength), (weighted, error), b * rows)
         settled = merged_scan(weighted, picture.settle, picture.merges[2])
         dense, reach = values.new_empty(b, h, w, c), torch.empty_like(strength)
         amount = amounts.mean(1, keepdim=True)
-        _by_rows(spn_rows.settle_rows, (settled, amount, strength), (dense, reach), b * h)
+        _by_rows(passes.settle_rows, (settled, amount, strength), (dense, reach), b * h)
         return {"values": dense.permute(0, 3, 1, 2), "reach": reach, "error": error}
 
     def scan_alone(self, picture: Description, values: Tensor, strength: Tensor) -> dict[str, Tensor]:
@@ -339,7 +339,7 @@ class SpatialPropagationNetwork(nn.Module):
 
 
 def _by_rows(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], rows: int) -> None:
-    """One of `spn_rows` over all rows, which the threads share."""
+    """One of `propagation.rows.spn` over all rows, which the threads share."""
     arrays = tuple(x.numpy() for x in (*inputs, *outputs))
     run_parts(kernel, arrays, rows, outputs[0].numel())
 

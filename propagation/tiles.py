@@ -56,8 +56,8 @@ def shrink_hints(values: Floats, strength: Floats, factor: int) -> tuple[Floats,
 
 
 def tiles(shape: tuple[int, int], size: int, overlap: int) -> Iterator[Tile]:
-    """Tiles of at most size x size pixels that cover a picture (H, W), neighbours sharing about `overlap` pixels, at most
-    a quarter of the size.
+    """Tiles of at most size x size pixels that cover a picture (H, W), neighbours sharing about `overlap` pixels, a
+    quarter of the size at most.
 
     Their weights rise and fall linearly where they overlap and sum to one at every pixel.
     """

@@ -128,9 +128,9 @@ class TemporalPropagationNetwork(nn.Module):
 
     def _forward_fused(self, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
         """`values`, `error` and `trust` as above, a picture at a time, with the work at full size in few passes."""
-        from propagation import belief_rows  # here because numba takes a second to import
+        from propagation.rows import belief as rows  # here because numba takes a second to import
 
-        pictures = [self._one_fused(belief_rows, maps) for maps in torch.cat([lightness, clues], 1)]
+        pictures = [self._one_fused(rows, maps) for maps in torch.cat([lightness, clues], 1)]
         return {name: torch.stack([picture[name] for picture in pictures]) for name in pictures[0]}
 
     def _one_fused(self, rows: ModuleType, maps: Tensor) -> dict[str, Tensor]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from propagation import spn_rows
 from propagation.precision import channels_last
+from propagation.rows import spn as spn_rows
 from propagation.spn import SpatialPropagationNetwork
 
 # In the property's units: far below what a viewer could see, and below what a change of the order of sums brings.

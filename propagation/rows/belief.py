@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from propagation.exponential import softmax
+from propagation.rows.exponential import softmax
 
 _options: Any = {"nogil": True, "cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 _inline: Any = {"nogil": True, "fastmath": {"contract", "nsz", "arcp"}, "inline": "always"}

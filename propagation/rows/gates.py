@@ -10,7 +10,7 @@ from numba import njit
 from torch import Tensor
 
 from kernels.threads import run_parts
-from propagation.exponential import softmax
+from propagation.rows.exponential import softmax
 
 _options: Any = {"nogil": True, "cache": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 

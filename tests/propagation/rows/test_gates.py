@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from propagation.exponential import exponential
-from propagation.gate_rows import shares
+from propagation.rows.exponential import exponential
+from propagation.rows.gates import shares
 
 
 def test_exponentials_are_numpys():

@@ -12,6 +12,7 @@ import click
 RECIPES = {
     "spn-color": ("propagation.training.spn_color", "SpnColorRecipe"),
     "spn-published": ("propagation.training.spn_published", "SpnPublishedRecipe"),
+    "tpn-belief": ("propagation.training.tpn_belief", "TpnBeliefRecipe"),
     "tpn-color": ("propagation.training.tpn_color", "TpnColorRecipe"),
     "tpn-published": ("propagation.training.tpn_published", "TpnPublishedRecipe"),
 }
@@ -44,8 +45,8 @@ def command(name: str, data: str, runs: str, minutes: float | None, threads: int
         recipe = replace(recipe, loop=replace(recipe.loop, minutes=minutes))
     folder = Path(runs) / name
     run, scores = module.train(Path(data), folder, recipe)
-    out = folder / f"{name}.safetensors"
-    save(out, name, run.model, recipe, training_files(Path(data), module.FOLDERS), scores)
+    out = folder / f"{module.NAME}.safetensors"
+    save(out, module.NAME, run.model, recipe, training_files(Path(data), module.FOLDERS), scores)
     click.echo(f"Wrote {out.resolve()}")
 
 

@@ -22,12 +22,12 @@ from propagation.weights import adopt, weights_path
 
 __all__ = ["FOLDERS", "NAME", "TpnBeliefRecipe", "train"]
 
-NAME = "tpn-color"
+NAME = "tpn-color"  # it replaces the weights that it starts from
 
 
 @dataclass(frozen=True)
 class TpnBeliefRecipe(TpnColorRecipe):
-    loop: LoopConfig = LoopConfig(minutes=12, rate=1e-3, warm_up=50, decay=0.0)
+    loop: LoopConfig = LoopConfig(minutes=9, rate=1e-3, warm_up=50, decay=0.0)
     start: str = "tpn-color"
     learns: tuple[str, ...] = ("doubt_", "resignation", "belief.out")  # what these parameters' names begin with
     squared_weight: float = 3.0

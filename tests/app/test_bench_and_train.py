@@ -161,7 +161,7 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
         folder.mkdir(parents=True)
         return types.SimpleNamespace(model=torch.nn.Linear(2, 3)), {"PSNR ab": recipe.loop.minutes}
 
-    module = types.SimpleNamespace(FOLDERS=("photos",), Recipe=Recipe, train=train)
+    module = types.SimpleNamespace(NAME="spn-color", FOLDERS=("photos",), Recipe=Recipe, train=train)
     monkeypatch.setattr(app.cli.train, "RECIPES", {"spn-color": ("recipe", "Recipe")})
     monkeypatch.setattr(app.cli.train.importlib, "import_module", lambda name: module)
     return module

@@ -71,7 +71,9 @@ class Dense:
 
 def confidence_of(error: NDArray[Any]) -> Floats:
     """Expected absolute error, in the property's units, to confidence: 1 for none, one half at 5 units of a* or b*."""
-    return np.asarray(1 / (1 + error / _HALF_CONFIDENT), np.float32)
+    confidence = np.asarray(error / np.float32(_HALF_CONFIDENT), np.float32)
+    confidence += 1
+    return np.reciprocal(confidence, out=confidence)
 
 
 class Densifier:

@@ -223,10 +223,10 @@ class SpatialPropagationNetwork(nn.Module):
         marks = values.new_empty(b, c + 1, rows // 4, columns // 4)
         _by_rows(passes.gather_rows, (values, strength), (carried, marks), b * rows // 4)
         if self.config.enter:
-            hints = values.new_zeros(b, c + 1, rows, columns)
-            torch.mul(values, strength / AB_SCALE, out=hints[:, :c, :h, :w])
-            hints[:, c:, :h, :w] = strength
-            carried = self._enter(picture, hints).repeat(1, sets, 1, 1)
+            hints = values.new_empty(b, c + 1, rows, columns)
+            _by_rows(passes.hint_rows, (values, strength), (hints,), b * rows)
+            spread = merged_scan(hints, picture.settle, picture.merges[2])
+            _by_rows(passes.halve_rows, (spread,), (carried,), b * rows // 2)
         for merges in picture.merges[:2]:
             carried = merged_scan(carried, picture.spread, merges)
         amounts = carried.unflatten(1, (sets, c + 1))[:, :, c].clamp(min=TINY).log10_()

@@ -54,6 +54,38 @@ def _decay(x: Any) -> Any:
 
 
 @njit(**_options)
+def hint_rows(values: Any, strength: Any, hints: Any, first: int, last: int) -> None:
+    """values (B, C, h, w), strength (B, 1, h, w) -> hints (B, C + 1, H, W): (values / AB_SCALE * strength, strength), 0
+    beyond the picture; rows are those of the padded size."""
+    channels, h, w = values.shape[1:]
+    for n in range(first, last):
+        b, y = n // hints.shape[2], n % hints.shape[2]
+        hints[b, :, y] = 0
+        if y < h:
+            for x in range(w):
+                s = strength[b, 0, y, x]
+                if s != 0:
+                    hints[b, channels, y, x] = s
+                    for c in range(channels):
+                        hints[b, c, y, x] = values[b, c, y, x] / _UNIT * s
+
+
+@njit(**_options)
+def halve_rows(spread: Any, half: Any, first: int, last: int) -> None:
+    """spread (B, K, H, W) -> half (B, S K, H/2, W/2): means of 2x2 pixels, the same for each gate set; rows are those
+    of the half size."""
+    quarter, count = np.float32(0.25), spread.shape[1]
+    for n in range(first, last):
+        b, row = n // half.shape[2], n % half.shape[2]
+        for c in range(count):
+            above, below = spread[b, c, 2 * row], spread[b, c, 2 * row + 1]
+            for x in range(half.shape[3]):
+                half[b, c, row, x] = quarter * (above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1])
+            for again in range(c + count, half.shape[1], count):
+                half[b, again, row] = half[b, c, row]
+
+
+@njit(**_options)
 def gather_rows(values: Any, strength: Any, half: Any, marks: Any, first: int, last: int) -> None:
     """Hints at half and quarter size; rows are those of the quarter size.
 

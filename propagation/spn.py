@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from kernels.scan import scan4
 from kernels.threads import run_parts
 from propagation.guidance import (
-    STRIDE,
     Block,
     GateHead,
     Gates,
@@ -37,6 +36,7 @@ from propagation.guidance import (
     enlarge,
     halve,
     pad_to_stride,
+    padded,
 )
 from propagation.lookup import Lookup
 
@@ -346,4 +346,4 @@ def _by_rows(kernel: Callable[..., None], inputs: tuple[Tensor, ...], outputs: t
 
 def _pad_zero(x: Tensor) -> Tensor:
     h, w = x.shape[-2:]
-    return F.pad(x, (0, -w % STRIDE, 0, -h % STRIDE))
+    return F.pad(x, (0, padded(w) - w, 0, padded(h) - h))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from kernels.threads import run_parts
 from propagation.alignment import CLUES
-from propagation.guidance import STRIDE, enlarge, halve, pad_to_stride
+from propagation.guidance import STRIDE, enlarge, halve, pad_to_stride, padded
 from propagation.matching import LocalMatching
 from propagation.spn import AB_SCALE, Correction, Description, SpatialPropagationNetwork, SpnConfig
 
@@ -136,7 +136,7 @@ class TemporalPropagationNetwork(nn.Module):
     def _one_fused(self, rows: ModuleType, maps: Tensor) -> dict[str, Tensor]:
         """maps (13, H, W): lightness and clues of one picture."""
         h, w = maps.shape[-2:]
-        size = ((h + -h % (2 * STRIDE)) // 2, (w + -w % (2 * STRIDE)) // 2)
+        size = (padded(h, 2 * STRIDE) // 2, padded(w, 2 * STRIDE) // 2)
         seen = (maps.numpy(), self.scale.flatten().numpy(), self.shift.flatten().numpy())
         half = torch.empty(*size, 16)
         run_parts(rows.see, (*seen, half.numpy()), size[0], h * w)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.scan import Norm, scan4
-from propagation.guidance import Gates, conv, enlarge, pad_to_stride
+from propagation.guidance import Gates, conv, enlarge, pad_to_stride, padded
 from propagation.precision import channels_last
 from propagation.spn import AB_SCALE
 from propagation.weights import expected_tensors, load_weights, weights_path
@@ -93,7 +93,8 @@ class PublishedSpn(nn.Module):
         Where a hint is certain it stays, as in every method that this one is measured beside.
         """
         h, w = values.shape[-2:]
-        hints = F.pad(torch.cat([values / AB_SCALE * strength, strength], 1), (0, -w % STRIDE, 0, -h % STRIDE))
+        room = (0, padded(w, STRIDE) - w, 0, padded(h, STRIDE) - h)
+        hints = F.pad(torch.cat([values / AB_SCALE * strength, strength], 1), room)
         carried = self.enter(hints).float()
         for _ in range(ROUNDS):
             carried = scan4(carried, gates, merge="max", norm=self.config.norm, layout="scanned")

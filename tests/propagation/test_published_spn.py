@@ -43,8 +43,8 @@ def test_two_rounds_of_the_largest_of_four_scans_under_the_same_gates(network):
 
 
 def test_each_channel_has_gates_of_its_own_in_every_direction(network):
-    gates = network.describe(torch.rand(1, 1, STRIDE, 2 * STRIDE) * 100)
-    half = (STRIDE // 2, STRIDE)
+    gates = network.describe(torch.rand(1, 1, 2 * STRIDE, 4 * STRIDE) * 100)
+    half = (STRIDE, 2 * STRIDE)
     assert [tuple(g.shape) for g in gates] == [(1, 32, 3, *half[::-1])] * 2 + [(1, 32, 3, *half)] * 2
 
 

@@ -45,6 +45,8 @@ _UNKNOWN = 1.4
 # A track is anchored anew where the place found in the key frame differs from the frame by less than this share of what
 # the composed place does, over this many pixels around, and lies no further from it than this share of the frame.
 _BETTER, _AROUND, _FURTHEST = 0.95, 7, 1 / 12
+# That share falls with the frames since the key, from this many on: what has changed looks like many a wrong place.
+_YOUNG = 30
 
 
 def luma8(lightness: Floats) -> NDArray[np.uint8]:
@@ -126,6 +128,7 @@ class Tracker:
         self._key_code = self._code = luma8(lightness)
         # What `follow` knows of the frame before, and what `clues` knows of it: they may run in two threads.
         self._tracks = np.dstack([grid(h, w), np.zeros((h, w)), np.ones((h, w)), np.zeros((h, w))]).astype(np.float32)
+        self._age = 0
         self._lightness, self._values = lightness, values
         self._error = np.zeros_like(lightness) if error is None else error
 
@@ -151,7 +154,9 @@ class Tracker:
         run_parts(tracking.compare, (lightness, self._key, guess, direct, found), h, lightness.size)
         found = _blur(found, _AROUND)
         better = np.empty((h, w), np.float32)
-        limits = (np.float32(_BETTER), np.float32(_FURTHEST * min(h, w)))
+        self._age += 1
+        furthest = _FURTHEST * min(h, w) * min(1.0, _YOUNG / self._age) ** 2
+        limits = (np.float32(_BETTER), np.float32(furthest))
         run_parts(tracking.choose, (guess, direct, found, *limits, better), h, lightness.size)
         run_parts(tracking.anchor, (direct, _blur(better, 5), tracks), h, lightness.size)
         self._tracks = tracks

@@ -7,9 +7,10 @@ last pass then brings the result to the full picture's edges, tile by tile, so t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -24,10 +25,13 @@ from propagation.tiles import Tile, reduction, shrink_hints, shrink_mean, tiles
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 Floats = NDArray[np.float32]
+Result = TypeVar("Result")
 
 # Pixels of the largest frame that is filled whole; what that takes is printed by `bench densify`.
 MOST_PIXELS = 2560 * 1440
 TILE_PX = 1024
+# Times smaller that a frame is described where a GPU lacks memory for it, one after the other; its tiles are then, too.
+_SMALLER = (2, 4)
 _OVERLAP = 8  # a tile shares this share of its side with the next
 # Decades of decay over which reach falls from 1 (a hint) to 0 (nothing arrives).
 _REACH_DECADES = 8.0
@@ -44,17 +48,25 @@ class Hints:
     strength: Floats
 
 
+class Described(NamedTuple):
+    """A description, the device that it is on, and the part of a frame's size that it was made at."""
+
+    device: str
+    factor: int
+    picture: Description
+
+
 @dataclass
 class PreparedFrame:
     """All that depends on the picture alone; made by `Densifier.prepare`, kept while a person paints.
 
-    `described`: the device it was described on, and the description there; made anew, from lightness (H, W), where the
-    densifier had to leave that device. Of a frame larger than `MOST_PIXELS` a `factor`-th of its size is described.
+    Of a frame larger than `MOST_PIXELS` a `factor`-th of its size is described; `described` is made anew, from
+    lightness (H, W), where that device had to be left or has no memory for this size.
     """
 
     lightness: Floats
     factor: int
-    described: tuple[str, Description]
+    described: Described | None
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,8 @@ def confidence_of(error: NDArray[Any]) -> Floats:
 class Densifier:
     """Fills frames from hints. `prepare` and `fill` may be called from several threads at once.
 
-    Where a GPU fails or lacks memory the CPU goes on, see `kernels.fallback`. Frames of more than `most_pixels` are
-    filled in tiles of `tile_px`.
+    Frames of more than `most_pixels` are filled in tiles of `tile_px`, and so are others where a GPU lacks memory;
+    where it fails the CPU goes on, see `kernels.fallback`.
     """
 
     def __init__(
@@ -110,9 +122,8 @@ class Densifier:
         if not np.isfinite(lightness).all():
             raise HintError("the lightness picture holds NaN or infinite values")
         factor = reduction(lightness.shape, self._most_pixels)
-        return PreparedFrame(
-            lightness, factor, self._placed.run(lambda model, device: _describe(model, device, lightness, factor))
-        )
+        describe = partial(_describe, lightness=lightness)
+        return PreparedFrame(lightness, factor, self._run(describe, factor))
 
     def fill(self, prepared: PreparedFrame, hints: Hints) -> Dense:
         """The dense property. Where strength is 1 the hint's own value comes through exactly.
@@ -134,12 +145,8 @@ class Densifier:
             raise HintError("nothing is painted", advice="Give at least one pixel a strength above zero")
         if least < 0 or most > 1:
             strength = strength.clip(0, 1)
-        if prepared.factor == 1:
-            dense, reach, error = self._placed.run(
-                lambda model, device: _fill(model, device, prepared, values, strength)
-            )
-        else:
-            dense, reach, error = self._fill_large(prepared, values, strength)
+        fill = partial(_fill_frame, prepared=prepared, values=values, strength=strength, tile_px=self._tile_px)
+        dense, reach, error = self._run(fill, prepared.factor)
         painted = np.flatnonzero(strength)
         sureness = strength.ravel()[painted]
         certain = painted[sureness >= 1]
@@ -148,40 +155,57 @@ class Densifier:
         np.clip(1 + reach / _REACH_DECADES, 0, 1, out=reach)
         return Dense(dense, reach, confidence_of(error), error)
 
-    def _fill_large(self, prepared: PreparedFrame, values: Floats, strength: Floats) -> tuple[Floats, Floats, Floats]:
-        """As `_fill`: the frame at a fraction of its size first, then its last pass in tiles."""
-        factor, (h, w) = prepared.factor, strength.shape
-        small_hints = shrink_hints(values, strength, factor)
-        drafts, reach, error = self._placed.run(lambda model, device: _fill(model, device, prepared, *small_hints))
-        dense = np.zeros_like(values)
-        for tile in tiles((h, w), self._tile_px, self._tile_px // _OVERLAP):
-            maps = (prepared.lightness[..., None], values, strength[..., None])
-            parts = (_enlarged(drafts, tile, factor), *(m[tile.rows, tile.columns] for m in maps))
-            found = self._placed.run(partial(_refine, maps=parts))
-            dense[tile.rows, tile.columns] += found * tile.weight[..., None]
-        whole = Tile(slice(0, h), slice(0, w), np.empty((0, 0), np.float32))
-        reach, error = (_enlarged(m[..., None], whole, factor)[..., 0] for m in (reach, error))
-        reach[strength > 0] = 0
-        return dense, reach, error
+    def _run(self, work: Callable[..., Result], factor: int) -> Result:
+        """work(model, device, factor=factor), at a smaller and smaller part of the size where a GPU lacks memory."""
+        smaller = (partial(work, factor=times * factor) for times in _SMALLER)
+        return self._placed.run(partial(work, factor=factor), *smaller)
 
 
-def _describe(model: SpatialPropagationNetwork, device: str, lightness: Floats, factor: int) -> tuple[str, Description]:
+def _describe(model: SpatialPropagationNetwork, device: str, lightness: Floats, factor: int) -> Described:
     if factor > 1:
         lightness = shrink_mean(lightness, factor)
     with torch.inference_mode(), fast_convolutions(device):
-        return device, model.describe(_tensor(lightness[..., None], device))
+        return Described(device, factor, model.describe(_tensor(lightness[..., None], device)))
+
+
+def _fill_frame(
+    model: SpatialPropagationNetwork,
+    device: str,
+    prepared: PreparedFrame,
+    values: Floats,
+    strength: Floats,
+    factor: int,
+    tile_px: int,
+) -> tuple[Floats, Floats, Floats]:
+    """Values (H, W, C), log10 of what arrives and expected error (H, W), in main memory; of a frame that is too large
+    a `factor`-th of its size first, then its last pass in tiles."""
+    described = prepared.described
+    if described is None or (described.device, described.factor) != (device, factor):
+        prepared.described = described = None  # its memory is what may lack
+        prepared.described = described = _describe(model, device, prepared.lightness, factor)
+    if factor == 1:
+        return _fill(model, device, described.picture, values, strength)
+    h, w = strength.shape
+    drafts, reach, error = _fill(model, device, described.picture, *shrink_hints(values, strength, factor))
+    dense = np.zeros_like(values)
+    side = tile_px * prepared.factor // factor
+    for tile in tiles((h, w), side, side // _OVERLAP):
+        maps = (prepared.lightness[..., None], values, strength[..., None])
+        parts = (_enlarged(drafts, tile, factor), *(m[tile.rows, tile.columns] for m in maps))
+        dense[tile.rows, tile.columns] += _refine(model, device, parts) * tile.weight[..., None]
+    whole = Tile(slice(0, h), slice(0, w), np.empty((0, 0), np.float32))
+    reach, error = (_enlarged(m[..., None], whole, factor)[..., 0] for m in (reach, error))
+    reach[strength > 0] = 0
+    return dense, reach, error
 
 
 def _fill(
-    model: SpatialPropagationNetwork, device: str, prepared: PreparedFrame, values: Floats, strength: Floats
+    model: SpatialPropagationNetwork, device: str, picture: Description, values: Floats, strength: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Values (H, W, C), log10 of what arrives and expected error (H, W), in main memory."""
-    if prepared.described[0] != device:
-        prepared.described = _describe(model, device, prepared.lightness, prepared.factor)
-    _, description = prepared.described
+    """As `_fill_frame`, at the size that was described."""
     fill = model.fill if values.shape[2] == model.config.channels else model.scan_alone
     with torch.inference_mode(), fast_convolutions(device):
-        out = fill(description, _tensor(values, device), _tensor(strength[..., None], device))
+        out = fill(picture, _tensor(values, device), _tensor(strength[..., None], device))
     dense, reach, error = (out[name][0].permute(1, 2, 0).cpu().contiguous() for name in ("values", "reach", "error"))
     return dense.numpy(), reach[..., 0].numpy(), error[..., 0].numpy()
 

@@ -39,9 +39,9 @@ def test_the_cpu_goes_on_and_says_so_once(error, word):
     assert len(said) == 1 and word in said[0] and "CPU" in said[0]
 
 
-def test_without_memory_smaller_pieces_are_tried_first():
-    devices, sizes = [], []
-    placed = Placed(nn.Linear(2, 1), "cpu:0", pytest.fail)
+def test_without_memory_smaller_pieces_are_tried_first_and_that_is_said_once():
+    said, devices, sizes = [], [], []
+    placed = Placed(nn.Linear(2, 1), "cpu:0", said.append)
 
     def halves(model, device):
         sizes.append(2)
@@ -51,8 +51,10 @@ def test_without_memory_smaller_pieces_are_tried_first():
         sizes.append(4)
         return device
 
-    assert placed.run(failing(FULL, devices), halves, quarters) == "cpu:0"
-    assert sizes == [2, 4] and devices == ["cpu:0"]
+    for _ in range(2):
+        assert placed.run(failing(FULL, devices), halves, quarters) == "cpu:0"
+    assert sizes == [2, 4] * 2 and devices == ["cpu:0"] * 2
+    assert len(said) == 1 and "smaller pieces" in said[0]
 
 
 def test_where_the_smallest_pieces_do_not_fit_the_cpu_does_the_whole():
@@ -78,6 +80,19 @@ def test_a_gpu_without_room_for_the_model_is_left_at_once():
     placed = Placed(Large(2, 1), "cpu:0", said.append)
     assert placed.device == "cpu" and "memory" in said[0]
     assert placed.run(lambda model, device: device) == "cpu"
+
+
+@pytest.mark.parametrize("said", [
+    "CUDA error: out of memory\nCUDA kernel errors might be",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "cudaErrorMemoryAllocation: out of memory",
+    "CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+    "Unable to find a valid cuDNN algorithm to run convolution",
+    "GET was unable to find an engine to execute this computation",
+])
+def test_every_library_has_its_own_word_for_full_memory(said):
+    assert gpu_failure(RuntimeError(said)) == "the GPU has too little free memory"
 
 
 def test_two_threads_that_fail_at_once_say_it_once():

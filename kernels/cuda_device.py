@@ -15,7 +15,8 @@ import torch  # before CuPy: the first to be imported decides which CUDA librari
 from numpy.typing import NDArray
 
 OPTIONS = ("-std=c++17",)
-_PARTS = ("cuda_storage.cu", "cuda_lines.cu", "cuda_scan.cu", "cuda_long.cu", "cuda_merge.cu")
+_PARTS = ("cuda_storage.cu", "cuda_lines.cu", "cuda_scan.cu", "cuda_long.cu", "cuda_merge.cu",
+          "cuda_patches.cu", "cuda_match.cu")
 
 
 @cache
@@ -49,12 +50,13 @@ class Device:
 
         kernel = self._kernels.get(name) or self._compile(name, line)
         stream = torch.cuda.current_stream(self.index)
-        if hasattr(cupy.cuda.Stream, "from_external"):
-            current = cupy.cuda.Stream.from_external(stream)
-        else:
-            current = cupy.cuda.ExternalStream(stream.cuda_stream, self.index)
-        with cupy.cuda.Device(self.index), current:
-            kernel(grid, (threads,), (call,), shared_mem=shared_bytes)
+        with cupy.cuda.Device(self.index):  # first: later versions of CuPy note the device that a stream is wrapped on
+            if hasattr(cupy.cuda.Stream, "from_external"):
+                current = cupy.cuda.Stream.from_external(stream)
+            else:
+                current = cupy.cuda.ExternalStream(stream.cuda_stream, self.index)
+            with current:
+                kernel(grid, (threads,), (call,), shared_mem=shared_bytes)
 
     def _compile(self, name: str, line: str) -> Any:
         """Compiles a kernel for this device. CuPy keeps the result on disk for the next start."""

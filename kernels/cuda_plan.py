@@ -13,6 +13,7 @@ WARPS = 4  # of a block in which every warp has a line of its own
 LONG_THREADS = {"Float": 1024, "Double": 512, "Half": 1024, "Bfloat": 1024}
 PIXEL_THREADS = 256
 PIXELS = 4  # of a thread in the kernels of cuda_merge.cu
+MATCH_FEATURES, MATCH_CHANNELS = 4, 3  # what the kernel of cuda_match.cu is compiled for
 RESERVED_BYTES = 1024  # of shared memory, which CUDA keeps for itself in every block
 SEGMENT_BYTES = 64  # what a tile should read of a row at once: two sectors
 OPERATIONS = ("FORWARD", "ADJOINT", "BACKWARD")
@@ -84,6 +85,21 @@ def pixel_kernels() -> list[tuple[str, str]]:
 def pixel_source(kind: str, storage: str) -> str:
     """The line that makes a kernel of the text in cuda_merge.cu."""
     return f"{kind}_KERNEL({kind.lower()}_{storage.lower()}, {storage}, {PIXEL_THREADS})\n"
+
+
+def patch_kernels() -> list[tuple[str, str]]:
+    """Name and source line of the kernels of cuda_patches.cu."""
+    return [(f"{kind}_patches", patch_source(kind)) for kind in ("search", "mean")]
+
+
+def patch_source(kind: str) -> str:
+    """The line that makes a kernel of the text in cuda_patches.cu."""
+    return f"{kind.upper()}_KERNEL({kind}_patches, {PIXEL_THREADS})\n"
+
+
+def match_kernels() -> list[tuple[str, str]]:
+    """Name and source line of the kernel of cuda_match.cu."""
+    return [("match_pixels", f"MATCH_KERNEL(match_pixels, {PIXEL_THREADS}, {MATCH_FEATURES}, {MATCH_CHANNELS})\n")]
 
 
 @dataclass(frozen=True)

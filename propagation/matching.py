@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels import cuda_match
 from kernels.threads import run_parts
 from propagation.guidance import conv
 
@@ -37,6 +38,8 @@ class LocalMatching(nn.Module):
         nearness = self.nearness.exp()
         if not torch.is_grad_enabled() and wanted.device.type == "cpu":
             return _match_fused(wanted, offered, values, nearness)
+        if not torch.is_grad_enabled() and cuda_match.serves(wanted, values):
+            return cuda_match.match(wanted, offered, values, nearness)
         return match(wanted, offered, values, nearness)
 
     def _features(self, pair: Tensor) -> Tensor:

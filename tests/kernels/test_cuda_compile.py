@@ -39,7 +39,8 @@ def nvrtc():
 def kernels():
     """Name, source line and threads of every kernel."""
     yield from ((v.name, v.source, v.threads) for v in plan.every_variant())
-    yield from ((name, line, plan.PIXEL_THREADS) for name, line in plan.pixel_kernels())
+    yield from ((name, line, plan.PIXEL_THREADS)
+                for name, line in [*plan.pixel_kernels(), *plan.patch_kernels(), *plan.match_kernels()])
 
 
 def compiled(nvrtc, line, architecture):

@@ -44,9 +44,16 @@ CLUES = (
 _UNKNOWN = 1.4
 # A track is anchored anew where the place found in the key frame differs from the frame by less than this share of what
 # the composed place does, over this many pixels around, and lies no further from it than this share of the frame.
-_BETTER, _AROUND, _FURTHEST = 0.95, 7, 1 / 12
+BETTER, AROUND, _FURTHEST = 0.95, 7, 1 / 12
 # That share falls with the frames since the key, from this many on: what has changed looks like many a wrong place.
 _YOUNG = 30
+# Pixels over which it is smoothed whether to anchor.
+SMOOTH = 5
+
+
+def furthest(shape: tuple[int, ...], age: int) -> float:
+    """Pixels from the composed place within which a track is anchored, in a frame (H, W), `age` frames from the key."""
+    return _FURTHEST * min(shape) * min(1.0, _YOUNG / age) ** 2
 
 
 def luma8(lightness: Floats) -> NDArray[np.uint8]:
@@ -152,13 +159,12 @@ class Tracker:
         run_parts(tracking.compose, (back, forth, self._tracks, step, tracks, guess), h, lightness.size)
         direct = self._motion.refine(self._code, self._key_code, guess)
         run_parts(tracking.compare, (lightness, self._key, guess, direct, found), h, lightness.size)
-        found = _blur(found, _AROUND)
+        found = _blur(found, AROUND)
         better = np.empty((h, w), np.float32)
         self._age += 1
-        furthest = _FURTHEST * min(h, w) * min(1.0, _YOUNG / self._age) ** 2
-        limits = (np.float32(_BETTER), np.float32(furthest))
+        limits = (np.float32(BETTER), np.float32(furthest((h, w), self._age)))
         run_parts(tracking.choose, (guess, direct, found, *limits, better), h, lightness.size)
-        run_parts(tracking.anchor, (direct, _blur(better, 5), tracks), h, lightness.size)
+        run_parts(tracking.anchor, (direct, _blur(better, SMOOTH), tracks), h, lightness.size)
         self._tracks = tracks
         return Step(lightness, step, tracks)
 

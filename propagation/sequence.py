@@ -6,17 +6,16 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kernels.fallback import Placed
-from propagation.alignment import MotionEstimator, Step, Tracker
+from propagation.alignment import MotionEstimator
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
-from propagation.precision import channels_last, fast_convolutions
+from propagation.precision import channels_last
+from propagation.pursuit import Followed, Pursuit
 from propagation.spool import Spool
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.weights import expected_tensors, load_weights, weights_path
@@ -47,7 +46,7 @@ class Carrier:
     """The trained network with its tracker. One carrier serves one thread at a time.
 
     `aligned=False` leaves out motion: both candidates stand still and the network alone finds what moved. Where a GPU
-    fails or lacks memory the CPU goes on, see `kernels.fallback`.
+    lacks memory the network works there in tiles; where it fails the CPU goes on, see `propagation.pursuit`.
     """
 
     def __init__(self, model: TemporalPropagationNetwork, device: str = "cpu", *, aligned: bool = True) -> None:
@@ -63,6 +62,16 @@ class Carrier:
         model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
         return cls(model, device, aligned=aligned)
 
+    @property
+    def device(self) -> str:
+        """Where the network is now."""
+        return self._placed.device
+
+    @property
+    def model(self) -> TemporalPropagationNetwork:
+        """The network, in main memory."""
+        return self._placed.spare
+
     def walk(
         self, lightness_of: Callable[[int], Floats], order: Iterable[int], start: int, key: Dense
     ) -> Iterator[Carried]:
@@ -70,18 +79,15 @@ class Carrier:
 
         The motion of the next step is estimated while the network works on this one.
         """
-        light = lightness_of(start)
-        tracker = Tracker(light, key.values, key.error, motion=self._motion if self.aligned else None)
+        pursuit = Pursuit(self._placed, lightness_of, start, key, self._motion if self.aligned else None)
         with ThreadPoolExecutor(1, "motion") as ahead:
             indices = iter(order)
-            coming = _look_ahead(ahead, tracker, lightness_of, next(indices, None))
+            coming = _look_ahead(ahead, pursuit, lightness_of, next(indices, None))
             while coming is not None:
                 index, light, motion = coming
-                step = motion.result()
-                coming = _look_ahead(ahead, tracker, lightness_of, next(indices, None))
-                clues = tracker.clues(step)
-                values, error = self._placed.run(partial(_infer, light=light, clues=clues))
-                tracker.accept(light, values, error)
+                followed = motion.result()
+                coming = _look_ahead(ahead, pursuit, lightness_of, next(indices, None))
+                values, error = pursuit.carry(index, light, followed)
                 _log_energy(index, values, start, key.values)
                 yield Carried(index, values, confidence_of(error), error)
 
@@ -95,22 +101,13 @@ def _log_energy(index: int, values: Floats, start: int, of_key: Floats) -> None:
 
 
 def _look_ahead(
-    ahead: ThreadPoolExecutor, tracker: Tracker, lightness_of: Callable[[int], Floats], index: int | None
-) -> tuple[int, Floats, Future[Step | None]] | None:
+    ahead: ThreadPoolExecutor, pursuit: Pursuit, lightness_of: Callable[[int], Floats], index: int | None
+) -> tuple[int, Floats, Future[Followed]] | None:
     """Frame `index` with its motion under way; None after the last."""
     if index is None:
         return None
     light = lightness_of(index)
-    return index, light, ahead.submit(tracker.follow, light)
-
-
-def _infer(model: TemporalPropagationNetwork, device: str, light: Floats, clues: Floats) -> tuple[Floats, Floats]:
-    """The network's values (h, w, C) and expected error (h, w) for a frame, in main memory."""
-    with torch.inference_mode(), fast_convolutions(device):
-        maps = (torch.from_numpy(np.ascontiguousarray(m))[None].to(device) for m in (light[None], clues))
-        out = model(*maps)
-    values, error = (out[k][0].permute(1, 2, 0).cpu().numpy() for k in ("values", "error"))
-    return np.ascontiguousarray(values), np.ascontiguousarray(error[..., 0])
+    return index, light, ahead.submit(pursuit.follow, light)
 
 
 def carry(

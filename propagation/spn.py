@@ -319,8 +319,9 @@ class SpatialPropagationNetwork(nn.Module):
         if picture.likeness is None:
             return tokens.new_zeros(tokens.shape[0], 0, *size)
         known, table = tokens.flatten(2), picture.likeness.transpose(2, 3)
-        if not torch.is_grad_enabled():
-            # Few places are hinted at while a person paints, and the others add nothing.
+        if not torch.is_grad_enabled() and tokens.device.type == "cpu":
+            # Few places are hinted at while a person paints, and the others add nothing. A GPU takes them all: how many
+            # there are would have to be waited for.
             hinted = known[:, c].amax(0).nonzero()[:, 0]
             known, table = known[:, :, hinted], table[:, :, hinted]
         # Not in 16 bits: turning the whole table would take longer than the product.

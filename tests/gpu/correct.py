@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from kernels import cuda, cuda_device, reference
+from kernels import cuda, cuda_device, cuda_match, reference
 from kernels import cuda_plan as plan
 from kernels.scan import DIRECTIONS, line_scan
+from propagation.alignment import CLUES
+from propagation.device_tracker import ANCHOR, STEP, DeviceTracker
+from propagation.matching import match
+from propagation.patch_flow import search, search_by_operations
+from propagation.precision import channels_last, fast_convolutions
 from tests.gpu import columns
+from tests.gpu.pipeline import frames
 from tests.kernels.test_cuda import CASES, GRADIENT_TOLERANCE, NORMS, VALUE_TOLERANCE, WAYS, relative, wide
 
 # Beyond those that fit the CPU: the sizes of the work itself.
@@ -19,6 +26,7 @@ LARGE = [
     ((1, 3, 480, 854), 1, 1, 227 << 10),
     ((1, 2, 1080, 1920), 2, 99, 227 << 10),
 ]
+FRAME = (480, 854)  # of the tracker's checks
 
 
 def make(shape: tuple[int, ...], groups: int, scanned: bool, norm: str,
@@ -48,7 +56,7 @@ def check_all() -> Iterator[tuple[str, float, float]]:
                     yield from _check(name, shape, groups, scanned, norm, dtype)
     finally:
         device.processors, device.shared_limit = real
-    for check in (_on_a_stream, _in_a_graph, _merges, _columns):
+    for check in (_on_a_stream, _in_a_graph, _merges, _columns, _match, _patches, _tracker, _network):
         yield from check()
 
 
@@ -123,6 +131,56 @@ def _columns() -> Iterator[tuple[str, float, float]]:
     got = columns.scan_back(device, hs, x, gates, hs, WAYS)
     want = cuda.backward(hs, x, gates, hs, WAYS, "none", True)
     yield "column launches backward", _worst([*got[0], *got[1]], [*want[0], *want[1]]), 5e-6
+
+
+def _match() -> Iterator[tuple[str, float, float]]:
+    wanted, offered = torch.randn(2, 4, 61, 83, device="cuda"), torch.randn(2, 4, 65, 87, device="cuda")
+    values, nearness = 50 * torch.randn(2, 3, 65, 87, device="cuda"), torch.rand(25, device="cuda")
+    got = cuda_match.match(wanted, offered, values, nearness)
+    yield "match", _worst([got], [match(wanted, offered, values, nearness).double()]), 1e-5
+
+
+def _patches() -> Iterator[tuple[str, float, float]]:
+    """The error is the share of pixels with another motion: sums come in another order, and choices by them."""
+    lights = torch.from_numpy(np.stack(frames(3, *FRAME)))[:, None].to("cuda")
+    start = torch.randn(2, 2, *FRAME, device="cuda")
+    for config in (STEP, ANCHOR):
+        got, want = (find(lights[1:], lights[:2], start, config) for find in (search, search_by_operations))
+        yield f"patches, {config.rounds} rounds", float((~((got - want).abs() < 0.05)).float().mean()), 0.02
+
+
+def _tracker() -> Iterator[tuple[str, float, float]]:
+    """Tracks and clues after three steps, as on the CPU; the error is the share of pixels that are somewhere else."""
+    lights = frames(4, *FRAME)
+    values, none = np.dstack([lights[0], -lights[0]]), np.zeros_like(lights[0])
+    found = []
+    for device in ("cuda", "cpu"):
+        tracker = DeviceTracker(lights[0], values, none, device)
+        for light in lights[1:]:
+            step = tracker.follow(light)
+            clues = tracker.clues(step)
+            tracker.accept(step, clues[:, 1:3], clues[:, :1])
+        found.append([x.cpu() for x in (step.step[:, :2], step.tracks[:, :2], clues)])
+    for name, one, other in zip(("steps", "tracks", "clues"), *found, strict=True):
+        # Sums come in another order, and what is chosen by them may fall the other way at a few places.
+        yield f"tracker, {name}", float((~((one - other).abs() < 0.1)).float().mean()), 0.01
+
+
+def _network() -> Iterator[tuple[str, float, float]]:
+    """The temporal network beside the same in main memory; convolutions on a GPU may round inputs to ten bits."""
+    from propagation.tpn import TemporalPropagationNetwork
+
+    torch.manual_seed(0)
+    model = TemporalPropagationNetwork().eval().requires_grad_(False)
+    light, clues = 50 + 10 * torch.randn(1, 1, 61, 83), torch.randn(1, len(CLUES), 61, 83)
+    wanted = model(light, clues)["values"].double()  # as with gradients: the way that a GPU takes, not the fused one
+    model = channels_last(model.to("cuda"))
+    with torch.inference_mode():
+        exact = model(light.to("cuda"), clues.to("cuda"))["values"].cpu()
+        with fast_convolutions("cuda"):
+            rounded = model(light.to("cuda"), clues.to("cuda"))["values"].cpu()
+    yield "network", _worst([exact], [wanted]), 1e-2
+    yield "network in bfloat16", _worst([rounded], [wanted]), 5e-2
 
 
 def untested() -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 HEIGHT, WIDTH, FRAMES, WARM_UP = 480, 854, 60, 5
 
 
-def frames(count: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> list[NDArray[np.float32]]:
+def frames(count: int, height: int, width: int) -> list[NDArray[np.float32]]:
     """L* of a textured picture that moves and turns a little."""
     noise = np.random.default_rng(0).random((height, width)).astype(np.float32)
     texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 6), None, 5, 95, cv2.NORM_MINMAX)
@@ -25,29 +26,72 @@ def frames(count: int = FRAMES, height: int = HEIGHT, width: int = WIDTH) -> lis
     return moved
 
 
-def run(device: str = "cuda", count: int = FRAMES, size: tuple[int, int] = (HEIGHT, WIDTH)) -> list[dict[str, Any]]:
-    """Seconds a frame of both networks."""
-    from propagation.densify import Densifier, Hints
-    from propagation.sequence import Carrier, carry
+def run(device: str = "cuda") -> list[dict[str, Any]]:
+    """Frames a second of both networks, and of the parts of carrying, each waited for."""
+    from propagation.densify import Densifier
+    from propagation.sequence import Carrier
 
-    lights = frames(count, *size)
+    size = (HEIGHT, WIDTH)
+    lights = frames(FRAMES, *size)
     values = np.dstack([np.roll(lights[0], 40, 1), np.roll(lights[0], 40, 0)]).astype(np.float32) - 50
+    at = f"{WIDTH}x{HEIGHT}"
     carrier = Carrier.load(device=device)
-    start, done = 0.0, 0
-    for done, _ in enumerate(carry(lights.__getitem__, {0: values}, 0, count, carrier=carrier)):  # noqa: B007
-        if done == min(WARM_UP, count - 1):
-            start = time.perf_counter()
-    seconds = (time.perf_counter() - start) / max(1, done - min(WARM_UP, count - 1))
-    rows = [{"case": f"carry, {size[1]}x{size[0]}", "frames a second": 1 / seconds}]
+    rows = [{"case": f"carry, {at}", "frames a second": _carried_a_second(carrier, lights, values)}]
+    rows += [{"case": f"{name}, {at}", "ms": 1000 * seconds} for name, seconds in _parts(device, lights, values)]
     densifier = Densifier.load(device=device)
-    strength = np.zeros(size, np.float32)
-    strength[::40, ::40] = 1
-    times = []
-    for light in lights[:10]:
-        begun = time.perf_counter()
-        densifier.fill(densifier.prepare(light), Hints(values, strength))
-        times.append(time.perf_counter() - begun)
-    rows.append({"case": f"densify, {size[1]}x{size[0]}", "frames a second": 1 / min(times)})
+    seconds = _fastest(lambda light: _fill(densifier, light, values), lights[:10])
+    rows.append({"case": f"densify, {at}", "frames a second": 1 / seconds})
     if device == "cuda":
         rows.append({"case": "memory", "MiB": torch.cuda.max_memory_allocated() / 2**20})
+    if carrier.device != device:
+        rows.append({"case": "carry", "note": f"the GPU was left: these are the figures of {carrier.device}"})
     return rows
+
+
+def _carried_a_second(carrier: Any, lights: list[NDArray[np.float32]], values: NDArray[np.float32]) -> float:
+    from propagation.sequence import carry
+
+    count = len(lights)
+    warm = min(WARM_UP, count - 2)
+    start, done = 0.0, 0
+    for done, _ in enumerate(carry(lights.__getitem__, {0: values}, 0, count, carrier=carrier)):  # noqa: B007
+        if done == warm:
+            start = time.perf_counter()
+    return (done - warm) / (time.perf_counter() - start)
+
+
+def _parts(device: str, lights: list[NDArray[np.float32]], values: NDArray[np.float32]) -> list[tuple[str, float]]:
+    """Seconds of following a frame, and of its clues and the network."""
+    from propagation.device_tracker import DeviceTracker
+    from propagation.precision import channels_last, fast_convolutions
+    from propagation.sequence import Carrier
+
+    model = channels_last(Carrier.load().model).to(device)
+    tracker = DeviceTracker(lights[0], values, np.zeros_like(lights[0]), device)
+    step = tracker.follow(lights[1])
+
+    def infer(_: Any) -> None:
+        with torch.inference_mode(), fast_convolutions(device):
+            out = model(step.lightness, tracker.clues(step))
+        out["values"].cpu()
+
+    following = _fastest(lambda light: tracker.follow(light).tracks.cpu(), lights[1:10])
+    return [("follow", following), ("network", _fastest(infer, lights[1:10]))]
+
+
+def _fill(densifier: Any, light: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+    from propagation.densify import Hints
+
+    strength = np.zeros(light.shape, np.float32)
+    strength[::40, ::40] = 1
+    densifier.fill(densifier.prepare(light), Hints(values, strength))
+
+
+def _fastest(work: Callable[[Any], object], items: list[Any]) -> float:
+    """Seconds of the fastest call; results leave the device in each, so nothing has to be waited for."""
+    times = []
+    for item in items:
+        begun = time.perf_counter()
+        work(item)
+        times.append(time.perf_counter() - begun)
+    return min(times)

@@ -51,8 +51,8 @@ def print_plan() -> int:
     return 1 if missing else 0
 
 
-def run(out: Path | None, deadline: float) -> int:
-    """All three parts; speed is measured only of what is right."""
+def run(out: Path | None, deadline: float, device: str = "cuda") -> int:
+    """All three parts; speed is measured only of what is right. `device` is that of the networks."""
     import torch
 
     from tests.gpu import bandwidth, correct, pipeline
@@ -73,7 +73,7 @@ def run(out: Path | None, deadline: float) -> int:
             rows.append(row)
             print(line(row), flush=True)
     try:
-        frames = pipeline.run()
+        frames = pipeline.run(device)
     except Exception as error:  # the figures above must not be lost to a fault of the pipeline
         frames = [{"case": "pipeline", "note": f"{type(error).__name__}: {error}"}]
     for row in frames:

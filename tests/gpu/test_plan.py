@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The machine that has a GPU may have nothing of these.
 ABSENT = ("av", "scenedetect", "PySide6", "blosc2", "click", "rich", "numba", "skimage")
 NETWORKS = ("kernels.scan", "kernels.cuda", "propagation.spn", "propagation.tpn", "propagation.densify",
-            "propagation.sequence", "propagation.training.loop")
+            "propagation.sequence", "propagation.device_tracker", "propagation.training.loop")
 PROBE = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); "
 
 
@@ -39,6 +40,22 @@ def test_its_plan_reaches_every_variant_and_the_sizes_asked_for():
     for case in ("1x64x64 float32 forward", "256x1080x1920 bfloat16 forward", "128x1024x1024 float32 backward",
                  "32x256x512 float32 forward"):
         assert f"speed: {case}," in done.stdout
+
+
+def test_it_runs_from_its_first_line_to_its_last(tmp_path):
+    reason = build.why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    done = python("-c", PROBE + "from pathlib import Path; from tests.gpu import rehearsal; "
+                  f"sys.exit(rehearsal.main(Path({str(tmp_path)!r})))")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert len(found["checks"]) > 30 and {"tracker, clues", "network", "replayed from a CUDA graph"} <= {
+        check["check"] for check in found["checks"]}
+    rows = found["speed"] + found["pipeline"]
+    assert not [row for row in rows if "note" in row]
+    assert {"carry, 56x40", "follow, 56x40", "network, 56x40", "densify, 56x40"} <= {row["case"] for row in rows}
+    assert any("times torch loop" in row for row in rows) and (tmp_path / "gpu.md").read_text().count("|") > 50
 
 
 def test_networks_and_training_import_without_video_and_window():

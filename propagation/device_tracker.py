@@ -53,7 +53,10 @@ class DeviceTracker:
 
     def _maps(self, image: Floats) -> Tensor:
         """(H, W) or (H, W, C) in main memory to (1, C, H, W) on the device."""
-        channels = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(self._device)
+        channels = torch.from_numpy(np.ascontiguousarray(image, np.float32))
+        if torch.device(self._device).type == "cuda":
+            channels = channels.pin_memory()  # else the copy would be waited for, and all that is queued before it
+        channels = channels.to(self._device, non_blocking=True)
         return channels.reshape(*image.shape[:2], -1).permute(2, 0, 1)[None].contiguous()
 
     @torch.inference_mode()

@@ -37,6 +37,8 @@ class InMainMemory(TorchFunctionMode):
     kept: list[Any] | None = None
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.Tensor.pin_memory:
+            return args[0]
         moved = {name: _moved(value) for name, value in (kwargs or {}).items()}
         made = function(*map(_moved, args), **moved)
         if self.kept is not None:

@@ -114,12 +114,12 @@ class _Patches:
         self.turn = _inverted(gradients)  # B, 2, P, K
         top, left = (torch.arange(n, device=device) * STRIDE - STRIDE for n in self.counts)
         inside = torch.arange(PATCH, device=device)
-        self.y = (top[:, None, None, None] + inside[:, None]).expand(*self.counts, PATCH, PATCH).reshape(-1, PATCH**2)
-        self.x = (left[None, :, None, None] + inside).expand(*self.counts, PATCH, PATCH).reshape(-1, PATCH**2)
-        # Positions as `grid_sample` has them, -1 and 1 at the centers of the outermost pixels.
-        # Filled where they are: a copy from main memory would be waited for.
+        y = (top[:, None, None, None] + inside[:, None]).expand(*self.counts, PATCH, PATCH).reshape(-1, PATCH**2)
+        x = (left[None, :, None, None] + inside).expand(*self.counts, PATCH, PATCH).reshape(-1, PATCH**2)
+        # Positions as `grid_sample` has them, -1 and 1 at the centers of the outermost pixels. Made where they are: a
+        # copy from main memory would be waited for.
         self.to_unit = torch.cat([torch.full((1,), 2.0 / max(n - 1, 1), device=device) for n in (w, h)])
-        self.places = torch.stack([self.x, self.y], -1) * self.to_unit - 1.0  # P, K, 2
+        self.places = torch.stack([x, y], -1) * self.to_unit - 1.0  # P, K, 2
 
     def differences(self, motion: Tensor) -> Tensor:
         """(B, .., P, K): the target where motions (B, .., P, 2) lead, less the source less its mean in the patch."""

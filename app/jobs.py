@@ -241,11 +241,11 @@ class _Propagation:
                 yield frame, None
 
     def _colored(self, frame: Frame, ab: Float, stages: Pipeline) -> Frame:
-        lab = coloring.lab_of(frame)
-        full = stages.lift(ab, shrink(lab[..., 0], self.shape), lab[..., 0])
+        lightness = coloring.lightness_of(frame)
+        full = stages.lift(ab, shrink(lightness, self.shape), lightness)
         if frame.index in self._by_index:
             full = coloring.keep_exact(full, self.read(self._by_index[frame.index]))
-        return coloring.recolor(frame, lab, full)
+        return coloring.recolor(frame, lightness, full)
 
     def _is_wanted(self, index: int) -> bool:
         """Whether frame `index` goes out: of a sequence, what lies outside the range and is there already stays."""
@@ -291,7 +291,7 @@ def densify_job(
     ab = coloring.keep_exact(stages.lift(dense.values, lightness, lab[..., 0]), painted)
     if settings.reach is not None:
         write_image(settings.reach, coloring.reach_picture(dense.reach, (height, width)), overwrite=settings.force)
-    write_image(settings.out, coloring.recolor(frame, lab, ab).image, overwrite=settings.force)
+    write_image(settings.out, coloring.recolor(frame, lab[..., 0], ab).image, overwrite=settings.force)
     yield Progress("densify", 2, 2)
     return Outcome(settings.out)
 

@@ -125,6 +125,7 @@ class Tracker:
         h, w = lightness.shape
         self._motion = motion
         self._key = np.dstack([lightness, values]).astype(np.float32)
+        self._key_lightness = np.ascontiguousarray(lightness)
         self._key_code = self._code = luma8(lightness)
         # What `follow` knows of the frame before, and what `clues` knows of it: they may run in two threads.
         self._tracks = np.dstack([grid(h, w), np.zeros((h, w)), np.ones((h, w)), np.zeros((h, w))]).astype(np.float32)
@@ -151,7 +152,7 @@ class Tracker:
         guess, found = np.empty((h, w, 2), np.float32), np.empty((h, w, 2), np.float32)
         run_parts(tracking.compose, (back, forth, self._tracks, step, tracks, guess), h, lightness.size)
         direct = self._motion.refine(self._code, self._key_code, guess)
-        run_parts(tracking.compare, (lightness, self._key, guess, direct, found), h, lightness.size)
+        run_parts(tracking.compare, (lightness, self._key_lightness, guess, direct, found), h, lightness.size)
         found = _blur(found, _AROUND)
         better = np.empty((h, w), np.float32)
         self._age += 1

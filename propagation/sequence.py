@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,13 +17,16 @@ from kernels.fallback import Placed
 from propagation.alignment import MotionEstimator, Step, Tracker
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
-from propagation.precision import channels_last, fast_convolutions
+from propagation.precision import channels_last, fast_convolutions, fast_weights
 from propagation.spool import Spool
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 Floats = NDArray[np.float32]
 _log = logging.getLogger(__name__)
+
+# Frames that are looked at before they are due: with one alone, each thread waits for the other's slowest frames.
+_AHEAD = 2
 
 # Between two keys each side weighs with its expected error to this power: the better one nearly decides.
 _FUSION_POWER = 2.0
@@ -61,29 +65,28 @@ class Carrier:
         one."""
         model = TemporalPropagationNetwork()
         model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
-        return cls(model, device, aligned=aligned)
+        return cls(fast_weights(model, device), device, aligned=aligned)
 
     def walk(
         self, lightness_of: Callable[[int], Floats], order: Iterable[int], start: int, key: Dense
     ) -> Iterator[Carried]:
         """Carries `key`, the property on frame `start`, step by step along `order`, whose frames follow one another.
 
-        The motion of the next step is estimated while the network works on this one.
+        The next frames are read and their motion estimated in a thread of its own while the network works on this one.
         """
         light = lightness_of(start)
         tracker = Tracker(light, key.values, key.error, motion=self._motion if self.aligned else None)
-        with ThreadPoolExecutor(1, "motion") as ahead:
-            indices = iter(order)
-            coming = _look_ahead(ahead, tracker, lightness_of, next(indices, None))
-            while coming is not None:
-                index, light, motion = coming
-                step = motion.result()
-                coming = _look_ahead(ahead, tracker, lightness_of, next(indices, None))
+        ahead = ThreadPoolExecutor(1, "motion")
+        try:
+            for index, seen in _look_ahead(ahead, partial(_see, tracker, lightness_of), order):
+                light, step = seen.result()
                 clues = tracker.clues(step)
                 values, error = self._placed.run(partial(_infer, light=light, clues=clues))
                 tracker.accept(light, values, error)
                 _log_energy(index, values, start, key.values)
                 yield Carried(index, values, confidence_of(error), error)
+        finally:
+            ahead.shutdown(cancel_futures=True)
 
 
 def _log_energy(index: int, values: Floats, start: int, of_key: Floats) -> None:
@@ -94,14 +97,23 @@ def _log_energy(index: int, values: Floats, start: int, of_key: Floats) -> None:
         _log.debug("frame %d: style energy %.3f of its key's (frame %d)", index, ratio, start)
 
 
-def _look_ahead(
-    ahead: ThreadPoolExecutor, tracker: Tracker, lightness_of: Callable[[int], Floats], index: int | None
-) -> tuple[int, Floats, Future[Step | None]] | None:
-    """Frame `index` with its motion under way; None after the last."""
-    if index is None:
-        return None
+def _see(tracker: Tracker, lightness_of: Callable[[int], Floats], index: int) -> tuple[Floats, Step | None]:
+    """A frame's L* and how its pixels moved."""
     light = lightness_of(index)
-    return index, light, ahead.submit(tracker.follow, light)
+    return light, tracker.follow(light)
+
+
+def _look_ahead(
+    ahead: ThreadPoolExecutor, see: Callable[[int], tuple[Floats, Step | None]], order: Iterable[int]
+) -> Iterator[tuple[int, Future[tuple[Floats, Step | None]]]]:
+    """Each frame of `order` with what is to be seen of it, that of the frames behind it under way."""
+    waiting: deque[tuple[int, Future[tuple[Floats, Step | None]]]] = deque()
+    for index in order:
+        waiting.append((index, ahead.submit(see, index)))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    while waiting:
+        yield waiting.popleft()
 
 
 def _infer(model: TemporalPropagationNetwork, device: str, light: Floats, clues: Floats) -> tuple[Floats, Floats]:

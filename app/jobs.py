@@ -26,7 +26,7 @@ from app.keyframes import (
     shrink_hints,
     work_shape,
 )
-from app.lightness import LightnessReader
+from app.lightness import LENT_BYTES, LightnessReader
 from app.pipeline import Pipeline, real
 from app.progress import Cancelled, CancelToken, Progress, ahead
 from app.stages import find_shots, make_dense
@@ -125,7 +125,7 @@ def propagate_job(
         densifier = stages.load_densifier(device) if run.needs_filling else None
         carrier = stages.load_carrier(device)
         cuts = yield from find_shots(clip, run.frames, settings.keyframes, stages, cancel)
-        lightness = LightnessReader(clip, run.shape, cancel)
+        lightness = LightnessReader(clip, run.shape, cancel, lent_bytes=LENT_BYTES)
         dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         carried = stages.carry(lightness.at, dense, run.frames.start, run.frames.stop, carrier=carrier, shots=cuts)
         source = stack.enter_context(open_clip(settings.clip))
@@ -204,7 +204,7 @@ class _Propagation:
     ) -> Generator[Progress, None, int]:
         """Writes the clip frame by frame and returns how many frames got color."""
         colored = done = 0
-        for frame, ab in self._paired(source, carried):
+        for frame, ab in self._paired(source, carried, lightness):
             self.cancel.check()
             if frame is None:
                 # The color of the next frame is still on its way to it, through this one.
@@ -224,17 +224,20 @@ class _Propagation:
             yield Progress("color", done, self.info.frame_count, frame.index)
         return colored
 
-    def _paired(self, source: Clip, carried: Iterator[Any]) -> Iterator[tuple[Frame | None, Float | None]]:
+    def _paired(
+        self, source: Clip, carried: Iterator[Any], lightness: LightnessReader
+    ) -> Iterator[tuple[Frame | None, Float | None]]:
         """Every frame of the clip with the ab that was carried to it, or None where nothing was.
 
         Two times None says that the next frame is not ready yet.
         """
         coming: Any = None
-        for frame in source.frames():
-            if frame.index in self.frames:
+        for index in range(self.info.frame_count):
+            if index in self.frames:
                 while coming is None and (coming := next(carried, _END)) is None:
                     yield None, None
-            if coming is not None and coming.index == frame.index:
+            frame = lightness.take(index) or source.frame(index)
+            if coming is not None and coming.index == index:
                 yield frame, coming.values
                 coming = None
             else:

@@ -129,6 +129,7 @@ def propagate_job(
         dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         carried = stages.carry(lightness.at, dense, run.frames.start, run.frames.stop, carrier=carrier, shots=cuts)
         source = stack.enter_context(open_clip(settings.clip))
+        stack.enter_context(machine.side_by_side())
         carried = stack.enter_context(closing(ahead(iter(carried))))
         # Left first: the thread behind `ahead` ends at the next frame it asks for, whatever it is in the middle of.
         stack.enter_context(closing(lightness))

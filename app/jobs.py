@@ -122,9 +122,11 @@ def propagate_job(
         writer = stack.enter_context(run.open_output())
         stages = pipeline or real()
         device = machine.choose_device(settings.device)
+        shots = stack.enter_context(closing(find_shots(clip, run.frames, settings.keyframes, stages, cancel)))
+        yield next(shots)  # they are searched in a thread of their own, while the networks are loaded in this one
         densifier = stages.load_densifier(device) if run.needs_filling else None
         carrier = stages.load_carrier(device)
-        cuts = yield from find_shots(clip, run.frames, settings.keyframes, stages, cancel)
+        cuts = yield from shots
         lightness = LightnessReader(clip, run.shape, cancel, lent_bytes=LENT_BYTES)
         dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         carried = stages.carry(lightness.at, dense, run.frames.start, run.frames.stop, carrier=carrier, shots=cuts)

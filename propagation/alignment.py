@@ -177,10 +177,10 @@ class Tracker:
             return np.ascontiguousarray(clues.transpose(2, 0, 1))
         from propagation.rows import tracking  # here because numba takes a second to import
 
-        previous = np.dstack([self._lightness, self._values, self._error]).astype(np.float32, copy=False)
+        before = (np.ascontiguousarray(each, np.float32) for each in (self._lightness, self._values, self._error))
         h, w = self._lightness.shape
         out = np.empty((6 + 2 * self._key.shape[2], h, w), np.float32)
-        run_parts(tracking.sample, (step.step, step.tracks, previous, self._key, out), h, h * w)
+        run_parts(tracking.sample, (step.step, step.tracks, *before, self._key, out), h, h * w)
         return out
 
     def accept(self, lightness: Floats, values: Floats, error: Floats) -> None:

@@ -141,26 +141,30 @@ def anchor(direct: Any, share: Any, tracks: Any, first: int, last: int) -> None:
 
 
 @njit(**_options)
-def sample(step: Any, tracks: Any, previous: Any, key: Any, clues: Any, first: int, last: int) -> None:
+def sample(
+    step: Any, tracks: Any, lightness: Any, values: Any, error: Any, key: Any, clues: Any, first: int, last: int
+) -> None:
     """Rows first <= y < last of the clues (8 + 2 C, H, W), see `alignment.CLUES`.
 
-    step, tracks: as `alignment.Step` has them; previous (H, W, C + 2): its L*, property and error; key (H, W, C + 1):
-    its L* and property.
+    step, tracks: as `alignment.Step` has them; lightness (H, W), values (H, W, C), error (H, W) of the previous frame;
+    key (H, W, C + 1): its L* and property.
     """
     size = h, w = np.int32(step.shape[0]), np.int32(step.shape[1])
     channels = np.uint32(key.shape[2] - 1)
-    before, there = previous.reshape(-1), key.reshape(-1)
+    light_before, before, error_before = lightness.reshape(-1), values.reshape(-1), error.reshape(-1)
+    there = key.reshape(-1)
+    zero, one = np.uint32(0), np.uint32(1)
     mine = channels + 4  # the first clue of the previous frame, after those of the key frame
     pixels, weights = np.empty(w, np.uint32), np.empty((4, w), np.float32)
     for y in range(first, last):
         _find(step[y, :, 0], step[y, :, 1], h, w, pixels, weights)
-        for c in range(channels + 1):
-            _read(before, channels + np.uint32(2), np.uint32(c), size, pixels, weights, clues[mine + c, y])
-        error = clues[mine + channels + 3, y]
-        _read(before, channels + np.uint32(2), channels + np.uint32(1), size, pixels, weights, error)
+        _read(light_before, one, zero, size, pixels, weights, clues[mine, y])
+        for c in range(channels):
+            _read(before, channels, np.uint32(c), size, pixels, weights, clues[mine + 1 + c, y])
+        _read(error_before, one, zero, size, pixels, weights, clues[mine + channels + 3, y])
         _find(tracks[y, :, 0], tracks[y, :, 1], h, w, pixels, weights)
         for c in range(channels + 1):
-            _read(there, channels + np.uint32(1), np.uint32(c), size, pixels, weights, clues[c, y])
+            _read(there, channels + one, np.uint32(c), size, pixels, weights, clues[c, y])
         for x in range(w):
             clues[mine + channels + 1, y, x], clues[mine + channels + 2, y, x] = step[y, x, 2], step[y, x, 3]
             clues[channels + 1, y, x] = tracks[y, x, 4]

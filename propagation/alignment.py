@@ -60,11 +60,13 @@ class MotionEstimator:
     def __init__(self) -> None:
         self._fine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._quick: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        # Its own instance, because DIS keeps a first guess for all later calls. Half the work of MEDIUM: the guess is
-        # close.
+        self._rough: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        # Its own instance, because DIS keeps a first guess for all later calls. Less than half the work of MEDIUM: the
+        # guess is close.
         self._anchor: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._anchor.setPatchStride(4)
         self._anchor.setGradientDescentIterations(12)
+        self._anchor.setVariationalRefinementIterations(3)
 
     def flow(self, source: NDArray[np.uint8], target: NDArray[np.uint8], *, fine: bool = True) -> Floats:
         """(H, W, 2): pixel (x, y) of `source` is found at (x, y) + flow in `target`. Frames under 16 pixels do not
@@ -76,6 +78,12 @@ class MotionEstimator:
             return np.zeros((*source.shape, 2), np.float32)
         # None, not an array to fill: DIS takes an array for its first guess, and keeps it for all later calls.
         return np.asarray((self._fine if fine else self._quick).calc(source, target, None), np.float32)
+
+    def answer(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Floats:
+        """`flow` by preset ULTRAFAST, half the time of FAST: enough to ask whether the way there and back closes."""
+        if min(source.shape) < 16:
+            return np.zeros((*source.shape, 2), np.float32)
+        return np.asarray(self._rough.calc(source, target, None), np.float32)
 
     def refine(self, source: NDArray[np.uint8], target: NDArray[np.uint8], guess: Floats) -> Floats:
         """`flow` from a first guess (H, W, 2) that leads into `target` everywhere; frames under 16 pixels keep it."""
@@ -146,7 +154,7 @@ class Tracker:
         came, self._code = self._code, luma8(lightness)
         if back is None or forth is None:
             back = self._motion.flow(self._code, came, fine=False)
-            forth = self._motion.flow(came, self._code, fine=False)
+            forth = self._motion.answer(came, self._code)
         h, w = lightness.shape
         step, tracks = np.empty((h, w, 4), np.float32), np.empty((h, w, 5), np.float32)
         guess, found = np.empty((h, w, 2), np.float32), np.empty((h, w, 2), np.float32)

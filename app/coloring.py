@@ -22,12 +22,11 @@ _EXACT = 1.0 - 1e-6
 _GREY_CHROMA = 4.0
 
 
-def recolor(frame: Frame, lab: Float, ab: Float) -> Frame:
-    """`frame` with the L* of `lab`, its own (H, W, 3) Lab, and `ab` (H, W, 2); alpha and code values' depth stay."""
-    from propagation.color.lab import lab_to_frame
+def recolor(frame: Frame, lightness: Float, ab: Float) -> Frame:
+    """`frame` with `lightness`, its own L* (H, W), and `ab` (H, W, 2); alpha and code values' depth stay."""
+    from propagation.color.lab import colored_frame
 
-    colored = np.concatenate([lab[..., :1], ab], axis=2, dtype=np.float32)
-    image = lab_to_frame(colored, frame.tags, frame.image.dtype.type)
+    image = colored_frame(lightness, ab, frame.tags, frame.image.dtype.type)
     if frame.image.shape[2] == 4:
         image = np.concatenate([image, frame.image[..., 3:]], axis=2)
     return replace(frame, image=image)
@@ -35,8 +34,8 @@ def recolor(frame: Frame, lab: Float, ab: Float) -> Frame:
 
 def drop_color(frame: Frame) -> Frame:
     """`frame` in grey: its own L*, a = b = 0."""
-    lab = lab_of(frame)
-    return recolor(frame, lab, np.zeros_like(lab[..., 1:]))
+    lightness = lightness_of(frame)
+    return recolor(frame, lightness, np.zeros((*lightness.shape, 2), np.float32))
 
 
 def lab_of(frame: Frame) -> Float:

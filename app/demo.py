@@ -178,7 +178,7 @@ def _baselines(
                 errors[name].append(protocol.mean_squared_error(ab, truth[..., 1:]))
                 if frame.index in shown:
                     small = replace(frame, image=cv2.resize(frame.image, shape[::-1], interpolation=cv2.INTER_AREA))
-                    pictures[name][frame.index] = _eight_bit(coloring.recolor(small, truth, ab).image)
+                    pictures[name][frame.index] = _eight_bit(coloring.recolor(small, truth[..., 0], ab).image)
             yield Progress("compare", frame.index, count - 1, frame.index)
     return {name: protocol.psnr(float(np.mean(each))) for name, each in errors.items()}, pictures
 

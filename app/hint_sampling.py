@@ -48,7 +48,7 @@ def sample_hints(settings: SampleSettings) -> int:
     lab = coloring.lab_of(reference)
     seen = np.dstack([coloring.lightness_of(frame), lab[..., 1:]])
     hints = GENERATORS[settings.kind](seen, settings.count, np.random.default_rng(settings.seed))
-    colored = coloring.recolor(reference, lab, hints.ab).image[..., :3]
+    colored = coloring.recolor(reference, lab[..., 0], hints.ab).image[..., :3]
     alpha = np.where(hints.mask[..., None], np.iinfo(colored.dtype).max, 0).astype(colored.dtype)
     write_image(settings.out, np.where(alpha > 0, np.dstack([colored, alpha]), 0), overwrite=settings.force)
     return int(hints.mask.sum())

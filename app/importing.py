@@ -31,7 +31,7 @@ def read_picture_for(frame: Frame, path: Path) -> tuple[NDArray[Any], str]:
         return image, lies.remark()
     height, width = lab.shape[:2]
     painted = read_keyframe(key, width, height, frame.tags, lies)
-    laid = coloring.recolor(frame, lab, painted.ab).image[..., :3]
+    laid = coloring.recolor(frame, lab[..., 0], painted.ab).image[..., :3]
     if painted.is_whole:
         return laid, lies.remark()
     shown = np.rint(painted.strength * np.iinfo(laid.dtype).max).astype(laid.dtype)

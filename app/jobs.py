@@ -26,7 +26,7 @@ from app.keyframes import (
     shrink_hints,
     work_shape,
 )
-from app.lightness import LightnessReader
+from app.lightness import LENT_BYTES, LightnessReader
 from app.pipeline import Pipeline, real
 from app.progress import Cancelled, CancelToken, Progress, ahead
 from app.stages import find_shots, make_dense
@@ -122,13 +122,16 @@ def propagate_job(
         writer = stack.enter_context(run.open_output())
         stages = pipeline or real()
         device = machine.choose_device(settings.device)
+        shots = stack.enter_context(closing(find_shots(clip, run.frames, settings.keyframes, stages, cancel)))
+        yield next(shots)  # they are searched in a thread of their own, while the networks are loaded in this one
         densifier = stages.load_densifier(device) if run.needs_filling else None
         carrier = stages.load_carrier(device)
-        cuts = yield from find_shots(clip, run.frames, settings.keyframes, stages, cancel)
-        lightness = LightnessReader(clip, run.shape, cancel)
+        cuts = yield from shots
+        lightness = LightnessReader(clip, run.shape, cancel, lent_bytes=LENT_BYTES)
         dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         carried = stages.carry(lightness.at, dense, run.frames.start, run.frames.stop, carrier=carrier, shots=cuts)
         source = stack.enter_context(open_clip(settings.clip))
+        stack.enter_context(machine.side_by_side())
         carried = stack.enter_context(closing(ahead(iter(carried))))
         # Left first: the thread behind `ahead` ends at the next frame it asks for, whatever it is in the middle of.
         stack.enter_context(closing(lightness))
@@ -204,7 +207,7 @@ class _Propagation:
     ) -> Generator[Progress, None, int]:
         """Writes the clip frame by frame and returns how many frames got color."""
         colored = done = 0
-        for frame, ab in self._paired(source, carried):
+        for frame, ab in self._paired(source, carried, lightness):
             self.cancel.check()
             if frame is None:
                 # The color of the next frame is still on its way to it, through this one.
@@ -224,28 +227,31 @@ class _Propagation:
             yield Progress("color", done, self.info.frame_count, frame.index)
         return colored
 
-    def _paired(self, source: Clip, carried: Iterator[Any]) -> Iterator[tuple[Frame | None, Float | None]]:
+    def _paired(
+        self, source: Clip, carried: Iterator[Any], lightness: LightnessReader
+    ) -> Iterator[tuple[Frame | None, Float | None]]:
         """Every frame of the clip with the ab that was carried to it, or None where nothing was.
 
         Two times None says that the next frame is not ready yet.
         """
         coming: Any = None
-        for frame in source.frames():
-            if frame.index in self.frames:
+        for index in range(self.info.frame_count):
+            if index in self.frames:
                 while coming is None and (coming := next(carried, _END)) is None:
                     yield None, None
-            if coming is not None and coming.index == frame.index:
+            frame = lightness.take(index) or source.frame(index)
+            if coming is not None and coming.index == index:
                 yield frame, coming.values
                 coming = None
             else:
                 yield frame, None
 
     def _colored(self, frame: Frame, ab: Float, stages: Pipeline) -> Frame:
-        lab = coloring.lab_of(frame)
-        full = stages.lift(ab, shrink(lab[..., 0], self.shape), lab[..., 0])
+        lightness = coloring.lightness_of(frame)
+        full = stages.lift(ab, shrink(lightness, self.shape), lightness)
         if frame.index in self._by_index:
             full = coloring.keep_exact(full, self.read(self._by_index[frame.index]))
-        return coloring.recolor(frame, lab, full)
+        return coloring.recolor(frame, lightness, full)
 
     def _is_wanted(self, index: int) -> bool:
         """Whether frame `index` goes out: of a sequence, what lies outside the range and is there already stays."""
@@ -291,7 +297,7 @@ def densify_job(
     ab = coloring.keep_exact(stages.lift(dense.values, lightness, lab[..., 0]), painted)
     if settings.reach is not None:
         write_image(settings.reach, coloring.reach_picture(dense.reach, (height, width)), overwrite=settings.force)
-    write_image(settings.out, coloring.recolor(frame, lab, ab).image, overwrite=settings.force)
+    write_image(settings.out, coloring.recolor(frame, lab[..., 0], ab).image, overwrite=settings.force)
     yield Progress("densify", 2, 2)
     return Outcome(settings.out)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -21,21 +22,33 @@ Float = NDArray[np.float32]
 
 # 160 frames of 854x480: motion looks at neighbours, two-sided carrying comes back over an interval.
 CACHE_BYTES = 256 * 2**20
+# Ten frames of 1920x1080, which is as far as writing falls behind.
+LENT_BYTES = 64 * 2**20
 
 
 class LightnessReader:
     """Gives L* (h, w) float32 in 0..100 of any frame; neighbours in a row cost one decoded frame each.
 
     Long-GOP video is slow to enter anywhere but cheap to go along: a run backwards is read as one. Every request
-    checks `cancel`.
+    checks `cancel`. With `lent_bytes` the frames read last are kept too, for another thread to `take`.
     """
 
-    def __init__(self, clip: Clip, shape: tuple[int, int], cancel: CancelToken, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        shape: tuple[int, int],
+        cancel: CancelToken,
+        cache_bytes: int = CACHE_BYTES,
+        lent_bytes: int = 0,
+    ) -> None:
         self.shape = shape
         self._clip = clip
         self._cancel = cancel
         self._kept: OrderedDict[int, NDArray[Any]] = OrderedDict()
         self._most = max(4, cache_bytes // (shape[0] * shape[1] * 4))
+        self._lent: OrderedDict[int, Frame] = OrderedDict()
+        self._lent_bytes = lent_bytes
+        self._lending = threading.Lock()
         self.last = -1
         self._closed = False
         self._backwards: Iterator[Frame] | None = None
@@ -48,11 +61,24 @@ class LightnessReader:
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
-        picture = self._picture(self._read(index))
+        frame = self._read(index)
+        self._lend(frame)
+        picture = self._picture(frame)
         self._kept[index] = picture
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return picture
+
+    def take(self, index: int) -> Frame | None:
+        """Frame `index` itself, once, where it was read lately: decoding it again would cost more."""
+        with self._lending:
+            return self._lent.pop(index, None)
+
+    def _lend(self, frame: Frame) -> None:
+        with self._lending:
+            self._lent[frame.index] = frame
+            while len(self._lent) * frame.image.nbytes > self._lent_bytes:
+                self._lent.popitem(last=False)
 
     def _picture(self, frame: Frame) -> NDArray[Any]:
         """What is kept of a frame."""

@@ -108,7 +108,7 @@ class LiveFrame:
         return LiveColor(ab, self._show(coloring.keep_exact(lifted, self._hints)))
 
     def _show(self, ab: Float) -> NDArray[np.uint8]:
-        return to_8_bit(coloring.recolor(self.frame, self._lab, ab).image[..., :3])
+        return to_8_bit(coloring.recolor(self.frame, self._own_lightness, ab).image[..., :3])
 
 
 def show_carried(frame: Frame, ab: NDArray[np.floating], stages: Pipeline) -> NDArray[np.uint8]:
@@ -117,4 +117,4 @@ def show_carried(frame: Frame, ab: NDArray[np.floating], stages: Pipeline) -> ND
     small = np.ascontiguousarray(ab, np.float32)
     own = np.ascontiguousarray(lab[..., 0])
     lifted = stages.lift(small, shrink(own, small.shape[:2]), own)
-    return to_8_bit(coloring.recolor(frame, lab, lifted).image[..., :3])
+    return to_8_bit(coloring.recolor(frame, lab[..., 0], lifted).image[..., :3])

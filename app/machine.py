@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.errors import DeviceError
@@ -53,6 +55,52 @@ def set_threads(asked: int | None = None) -> int:
         # numba starts its pool once; it can be asked for fewer threads later, never for more.
         numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
     return count
+
+
+class _SideBySide:
+    """How many jobs are inside of `side_by_side`, and the threads of scans, OpenCV and torch before the first came."""
+
+    lock = threading.Lock()
+    inside = 0
+    before = (1, 1, 1)
+
+
+@contextmanager
+def side_by_side() -> Iterator[None]:
+    """While a job is in here, what starts to compute has half of the threads: for two heavy stages that run at once.
+
+    Two stages that both split each of their small steps over all cores wait for one another at every step's end. Jobs
+    may overlap; torch's threads that have computed before keep their number.
+    """
+    import cv2
+    import torch
+
+    from kernels import threads
+
+    state = _SideBySide
+    with state.lock:
+        if not state.inside:
+            state.before = (threads.get_threads(), cv2.getNumThreads(), torch.get_num_threads())
+            _share(*(max(1, count // 2) for count in state.before))
+        state.inside += 1
+    try:
+        yield
+    finally:
+        with state.lock:
+            state.inside -= 1
+            if not state.inside:
+                _share(*state.before)
+
+
+def _share(scans: int, pictures: int, networks: int) -> None:
+    import cv2
+    import torch
+
+    from kernels import threads
+
+    threads.set_threads(scans)
+    cv2.setNumThreads(pictures)
+    torch.set_num_threads(networks)
 
 
 def choose_device(asked: str = "auto") -> str:

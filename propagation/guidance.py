@@ -61,7 +61,8 @@ class Block(nn.Module):
         self.first, self.second = conv(channels, channels), conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(F.relu(self.first(x))))
+        # In place: no layer needs the sums before they were cut off.
+        return F.relu_(self.second(F.relu_(self.first(x))).add_(x))
 
 
 def enlarge(x: Tensor) -> Tensor:
@@ -107,17 +108,17 @@ class Guidance(nn.Module):
 
     def forward(self, picture: Tensor) -> Features:
         first = conv_of_plane if picture.shape[1] == 1 else _conv
-        x = self.encode[0](F.relu(first(self.down[0], picture)))
+        x = self.encode[0](F.relu_(first(self.down[0], picture)))
         skips = [x]
         for down, encode in zip(self.down[1:], self.encode[1:], strict=True):
-            x = encode(F.relu(down(x)))
+            x = encode(F.relu_(down(x)))
             skips.append(x)
         decoded = []
         for up, decode, skip in zip(self.up, self.decode, reversed(skips[:-1]), strict=True):
-            x = decode(enlarge(up(x)) + skip)
+            x = decode(enlarge(up(x)).add_(skip))
             decoded.append(x)
-        full = F.relu(first(self.stem, picture) + enlarge(self.top(x)))
-        return Features(F.relu(full + self.join(full)), x, decoded[1], skips[-1])
+        full = F.relu_(first(self.stem, picture).add_(enlarge(self.top(x))))
+        return Features(F.relu_(self.join(full).add_(full)), x, decoded[1], skips[-1])
 
 
 class GateHead(nn.Module):

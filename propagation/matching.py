@@ -33,11 +33,12 @@ class LocalMatching(nn.Module):
     def forward(self, now: Tensor, moved: Tensor, values: Tensor) -> Tensor:
         """now, moved (B, 1, H, W): two pictures, L* scaled to -1..1; values (B, C, H, W) of the moved one. Returns the
         values (B, C, H, W) that fit `now`."""
-        wanted, offered = self._features(torch.cat([now, moved], 1)).float().chunk(2, 1)
-        offered, values = (F.pad(x, (self.radius,) * 4, mode="replicate") for x in (offered, values))
+        features = self._features(torch.cat([now, moved], 1)).float()
         nearness = self.nearness.exp()
-        if not torch.is_grad_enabled() and wanted.device.type == "cpu":
-            return _match_fused(wanted, offered, values, nearness)
+        if not torch.is_grad_enabled() and features.device.type == "cpu":
+            return _match_fused(features, values, nearness)
+        wanted, offered = features.chunk(2, 1)
+        offered, values = (F.pad(x, (self.radius,) * 4, mode="replicate") for x in (offered, values))
         if not torch.is_grad_enabled() and cuda_match.serves(wanted, values):
             return cuda_match.match(wanted, offered, values, nearness)
         return match(wanted, offered, values, nearness)
@@ -52,7 +53,7 @@ class LocalMatching(nn.Module):
             both = torch.cat([torch.cat([w, torch.zeros_like(w)], 1), torch.cat([torch.zeros_like(w), w], 1)])
             both = both.contiguous(memory_format=torch.channels_last)
             x = F.conv2d(x, both, layer.bias.repeat(2), padding=1)
-            x = F.relu(x) if layer is self.enter else x
+            x = F.relu_(x) if layer is self.enter else x
         return x
 
 
@@ -70,11 +71,12 @@ def match(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> 
     return found / total
 
 
-def _match_fused(wanted: Tensor, offered: Tensor, values: Tensor, nearness: Tensor) -> Tensor:
-    """`match` in one pass over the rows."""
+def _match_fused(features: Tensor, values: Tensor, nearness: Tensor) -> Tensor:
+    """`match` in one pass over the rows; features (B, 2 F, H, W) wanted and offered, values (B, C, H, W)."""
     from propagation.rows.matching import match_rows  # here because numba takes a second to import
 
-    out = torch.empty_like(values[..., : wanted.shape[2], : wanted.shape[3]], memory_format=torch.contiguous_format)
-    arrays = tuple(x.contiguous().numpy() for x in (wanted, offered, values, nearness))
-    run_parts(match_rows, (*arrays, out.numpy()), wanted.shape[0] * wanted.shape[2], wanted.numel())
+    b, _, h, w = features.shape
+    out = torch.empty(b, values.shape[1], h, w)
+    lines = (features.permute(0, 2, 3, 1).contiguous().numpy(), values.permute(0, 2, 3, 1).numpy())
+    run_parts(match_rows, (*lines, nearness.numpy(), out.numpy()), b * h, b * h * w)
     return out

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +17,7 @@ from kernels.fallback import Placed
 from propagation.alignment import MotionEstimator
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
-from propagation.precision import channels_last
+from propagation.precision import channels_last, fast_weights
 from propagation.pursuit import Followed, Pursuit
 from propagation.spool import Spool
 from propagation.tpn import TemporalPropagationNetwork
@@ -22,6 +25,9 @@ from propagation.weights import expected_tensors, load_weights, weights_path
 
 Floats = NDArray[np.float32]
 _log = logging.getLogger(__name__)
+
+# Frames that are looked at before they are due: with one alone, each thread waits for the other's slowest frames.
+_AHEAD = 2
 
 # Between two keys each side weighs with its expected error to this power: the better one nearly decides.
 _FUSION_POWER = 2.0
@@ -60,7 +66,7 @@ class Carrier:
         one."""
         model = TemporalPropagationNetwork()
         model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
-        return cls(model, device, aligned=aligned)
+        return cls(fast_weights(model, device), device, aligned=aligned)
 
     @property
     def device(self) -> str:
@@ -77,19 +83,24 @@ class Carrier:
     ) -> Iterator[Carried]:
         """Carries `key`, the property on frame `start`, step by step along `order`, whose frames follow one another.
 
-        The motion of the next step is estimated while the network works on this one.
+        The next frames are read and their motion estimated in a thread of its own while the network works on this one.
         """
-        pursuit = Pursuit(self._placed, lightness_of, start, key, self._motion if self.aligned else None)
-        with ThreadPoolExecutor(1, "motion") as ahead:
-            indices = iter(order)
-            coming = _look_ahead(ahead, pursuit, lightness_of, next(indices, None))
-            while coming is not None:
-                index, light, motion = coming
-                followed = motion.result()
-                coming = _look_ahead(ahead, pursuit, lightness_of, next(indices, None))
+        reading = Lock()  # after a failure of the GPU frames are read again while the thread reads on
+
+        def read(index: int) -> Floats:
+            with reading:
+                return lightness_of(index)
+
+        pursuit = Pursuit(self._placed, read, start, key, self._motion if self.aligned else None)
+        ahead = ThreadPoolExecutor(1, "motion")
+        try:
+            for index, seen in _look_ahead(ahead, partial(_see, pursuit, read), order):
+                light, followed = seen.result()
                 values, error = pursuit.carry(index, light, followed)
                 _log_energy(index, values, start, key.values)
                 yield Carried(index, values, confidence_of(error), error)
+        finally:
+            ahead.shutdown(cancel_futures=True)
 
 
 def _log_energy(index: int, values: Floats, start: int, of_key: Floats) -> None:
@@ -100,14 +111,23 @@ def _log_energy(index: int, values: Floats, start: int, of_key: Floats) -> None:
         _log.debug("frame %d: style energy %.3f of its key's (frame %d)", index, ratio, start)
 
 
-def _look_ahead(
-    ahead: ThreadPoolExecutor, pursuit: Pursuit, lightness_of: Callable[[int], Floats], index: int | None
-) -> tuple[int, Floats, Future[Followed]] | None:
-    """Frame `index` with its motion under way; None after the last."""
-    if index is None:
-        return None
+def _see(pursuit: Pursuit, lightness_of: Callable[[int], Floats], index: int) -> tuple[Floats, Followed]:
+    """A frame's L* and how its pixels moved."""
     light = lightness_of(index)
-    return index, light, ahead.submit(pursuit.follow, light)
+    return light, pursuit.follow(light)
+
+
+def _look_ahead(
+    ahead: ThreadPoolExecutor, see: Callable[[int], tuple[Floats, Followed]], order: Iterable[int]
+) -> Iterator[tuple[int, Future[tuple[Floats, Followed]]]]:
+    """Each frame of `order` with what is to be seen of it, that of the frames behind it under way."""
+    waiting: deque[tuple[int, Future[tuple[Floats, Followed]]]] = deque()
+    for index in order:
+        waiting.append((index, ahead.submit(see, index)))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    while waiting:
+        yield waiting.popleft()
 
 
 def carry(

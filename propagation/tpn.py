@@ -130,17 +130,17 @@ class TemporalPropagationNetwork(nn.Module):
         """`values`, `error` and `trust` as above, a picture at a time, with the work at full size in few passes."""
         from propagation.rows import belief as rows  # here because numba takes a second to import
 
-        pictures = [self._one_fused(rows, maps) for maps in torch.cat([lightness, clues], 1)]
+        pictures = [self._one_fused(rows, *maps) for maps in zip(lightness[:, 0], clues, strict=True)]
         return {name: torch.stack([picture[name] for picture in pictures]) for name in pictures[0]}
 
-    def _one_fused(self, rows: ModuleType, maps: Tensor) -> dict[str, Tensor]:
-        """maps (13, H, W): lightness and clues of one picture."""
-        h, w = maps.shape[-2:]
+    def _one_fused(self, rows: ModuleType, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
+        """lightness (H, W) and clues (12, H, W) of one picture."""
+        h, w = lightness.shape
         size = (padded(h, 2 * STRIDE) // 2, padded(w, 2 * STRIDE) // 2)
-        seen = (maps.numpy(), self.scale.flatten().numpy(), self.shift.flatten().numpy())
-        half = torch.empty(*size, 16)
-        run_parts(rows.see, (*seen, half.numpy()), size[0], h * w)
-        belief, error, found, picture = self._judge(half.permute(2, 0, 1)[None])
+        seen = (lightness.numpy(), clues.numpy(), self.scale.flatten().numpy(), self.shift.flatten().numpy())
+        half = torch.empty(1, *size, 16)
+        run_parts(rows.see, (*seen, half[0].numpy()), size[0], h * w)
+        belief, error, found, picture = self._judge(half.permute(0, 3, 1, 2))
         doubts = torch.stack([d.weights for d in (self.doubt_key, self.doubt_matched, self.doubt_previous)])
         kept, hints = torch.empty(3, h, w), torch.empty(3, *size)
         judged = (belief[0].contiguous().numpy(), found[0].contiguous().numpy(), doubts.numpy())
@@ -163,7 +163,9 @@ class TemporalPropagationNetwork(nn.Module):
         small, small_key = half[:, :1], half[:, 1:4]
         found = self.matching(small, small_key[:, :1], small_key)
         picture = self.spatial.describe(50.0 * (small + 1.0))
-        seen = F.relu(self.shrink(F.relu(self.enter(torch.cat([half, found], 1)))))
+        # In one layout: a mixture is put together value by value.
+        near = found.contiguous(memory_format=torch.channels_last)
+        seen = F.relu_(self.shrink(F.relu_(self.enter(torch.cat([half, near], 1)))))
         judged = enlarge(self.belief(torch.cat([seen, enlarge(picture.features)], 1)).float())
         belief, error = judged.split((4, 1), 1)
         belief = _LARGEST * torch.tanh(belief / _LARGEST)

@@ -14,10 +14,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from kernels.threads import run_parts
 from propagation.color.bt1886 import bt1886_to_linear, linear_to_bt1886
-from propagation.color.gamut import largest_shares, outside
+from propagation.color.gamut import light_in_gamut
 from propagation.color.primaries import rgb_to_xyz, xyz_to_rgb
 from propagation.color.srgb import linear_to_srgb, srgb_to_linear
 from propagation.color.tags import ColorTags
@@ -28,6 +30,8 @@ _F_TO_LAB = np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], n
 _LAB_TO_F = np.array(
     [[1 / 116, 1 / 500, 0, 16 / 116], [1 / 116, 0, 0, 16 / 116], [1 / 116, 0, -1 / 200, 16 / 116]], np.float32
 )
+# What dividing a float32 by three as an integer lacks for its cube root.
+_CUBE_ROOT_BITS = 709_921_077
 _SRGB, _BT709 = 13, 1  # transfer and primaries (ITU-T H.273)
 Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -42,10 +46,13 @@ def frame_to_lab(image: NDArray[Any], tags: ColorTags) -> NDArray[np.float32]:
 
 
 def frame_to_lightness(image: NDArray[Any], tags: ColorTags) -> NDArray[np.float32]:
-    """L* 0..100 (H, W) float32 alone; see `frame_to_lab`."""
-    luminance = _transform(_linear(image, tags), rgb_to_xyz(tags.primaries)[1:2])
-    lightness: NDArray[np.float32] = _f(luminance) * np.float32(116) - np.float32(16)
-    return lightness
+    """L* 0..100 (H, W) float32 alone; see `frame_to_lab`. One pass, because every frame goes through it."""
+    table = _curve_table(image.dtype.itemsize * 8, tags.transfer == _SRGB)
+    luminance = np.ascontiguousarray(rgb_to_xyz(tags.primaries)[1], np.float32)
+    height, width = image.shape[:2]
+    out = np.empty((height, width), np.float32)
+    run_parts(_lightness_rows, (image, table, luminance, out), height, out.size)
+    return out
 
 
 def lab_to_frame(lab: NDArray[Any], tags: ColorTags, dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
@@ -53,16 +60,25 @@ def lab_to_frame(lab: NDArray[Any], tags: ColorTags, dtype: type[np.uint8] | typ
 
     Colours outside the gamut of `tags.primaries` lose chroma at their own lightness and hue (`reduce_chroma`).
     """
-    linear, _ = _in_gamut(lab, tags)
-    inverse = linear_to_srgb if tags.transfer == _SRGB else linear_to_bt1886
-    white = np.iinfo(dtype).max
-    code_values = inverse(linear) * np.float32(white)
-    return np.rint(code_values).astype(dtype)
+    return colored_frame(lab[..., 0], lab[..., 1:], tags, dtype)
+
+
+def colored_frame(
+    lightness: NDArray[Any], ab: NDArray[Any], tags: ColorTags, dtype: type[np.uint8] | type[np.uint16]
+) -> NDArray[Any]:
+    """`lab_to_frame` of L* (H, W) and a*, b* (H, W, 2) that lie apart."""
+    linear, _ = light_in_gamut(lightness, ab, xyz_to_rgb(tags.primaries))
+    code_values = (linear_to_srgb if tags.transfer == _SRGB else linear_to_bt1886)(linear)
+    code_values *= np.float32(np.iinfo(dtype).max)
+    return np.rint(code_values, out=code_values).astype(dtype)
 
 
 def reduce_chroma(lab: NDArray[Any], tags: ColorTags) -> NDArray[np.float32]:
     """L*, a*, b* (H, W, 3) with a* and b* shrunk together until the colour exists in RGB; inside it, unchanged."""
-    return _in_gamut(lab, tags)[1]
+    reduced = np.array(lab, dtype=np.float32, order="C")
+    np.clip(reduced[..., 0], 0, 100, out=reduced[..., 0])
+    reduced[..., 1:] *= light_in_gamut(reduced[..., 0], reduced[..., 1:], xyz_to_rgb(tags.primaries))[1][..., None]
+    return reduced
 
 
 def shade(lab: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float32]:
@@ -74,21 +90,6 @@ def shade(lab: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> NDArr
     levels = _f(linear) * np.float32(116) - np.float32(16)
     f = (np.interp(levels, before, after).astype(np.float32) + np.float32(16)) / np.float32(116)
     return _transform(_f(_transform(_unroot(f), rgb_to_xyz(_BT709))), _F_TO_LAB)
-
-
-def _in_gamut(lab: NDArray[Any], tags: ColorTags) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(linear RGB in 0..1, the L*, a*, b* it shows), both (H, W, 3) float32."""
-    lab = np.array(lab, dtype=np.float32, order="C")
-    np.clip(lab[..., 0], 0, 100, out=lab[..., 0])
-    matrix = xyz_to_rgb(tags.primaries)
-    linear = _lab_to_linear(lab, matrix)
-    beyond = outside(linear)
-    if beyond.any():
-        colors = lab[beyond]
-        colors[:, 1:] *= largest_shares(colors, matrix.astype(np.float32))[:, None]
-        lab[beyond] = colors
-        linear[beyond] = _lab_to_linear(colors[None], matrix)[0]
-    return np.clip(linear, 0, 1, out=linear), lab
 
 
 def _lab_to_linear(lab: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -131,3 +132,26 @@ def _curve_table(bits: int, is_srgb: bool) -> NDArray[np.float32]:
     table = (srgb_to_linear if is_srgb else bt1886_to_linear)(signal).astype(np.float32)
     table.setflags(write=False)
     return table
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")
+def _lightness_rows(image: Any, table: Any, luminance: Any, out: Any, first: int, last: int) -> None:
+    """L* of rows first <= y < last of code values (H, W, 3 or more): cube roots by two of Halley's steps from a first
+    guess that divides the exponent by three (both far below float32's rounding), linear near black."""
+    width = out.shape[1]
+    light, guess = np.empty(width, np.float32), np.empty(width, np.int32)
+    bits, roots = light.view(np.int32), guess.view(np.float32)
+    for y in range(first, last):
+        for x in range(width):
+            red, green, blue = table[image[y, x, 0]], table[image[y, x, 1]], table[image[y, x, 2]]
+            light[x] = luminance[0] * red + luminance[1] * green + luminance[2] * blue
+        for x in range(width):
+            guess[x] = np.int32(np.float32(bits[x]) * np.float32(1 / 3)) + np.int32(_CUBE_ROOT_BITS)
+        for x in range(width):
+            t, root = light[x], roots[x]
+            for _ in range(2):
+                cube = root * root * root
+                root *= (cube + t + t) / (cube + cube + t)
+            if t <= np.float32(_DELTA**3):
+                root = t * np.float32(1 / (3 * _DELTA**2)) + np.float32(4 / 29)
+            out[y, x] = root * np.float32(116) - np.float32(16)

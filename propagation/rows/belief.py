@@ -20,33 +20,45 @@ _EPSILON = np.float32(1e-6)
 
 
 @njit(**_options)
-def see(maps: Any, scale: Any, shift: Any, out: Any, first: int, last: int) -> None:
+def see(lightness: Any, clues: Any, scale: Any, shift: Any, out: Any, first: int, last: int) -> None:
     """Half-size rows first <= y < last of what the belief network sees: means of 2x2 pixels, each scaled.
 
-    maps (13, H, W): lightness and clues; scale, shift (13,); out (h, w, 16 or more), of which the first 16 are filled:
-    the maps, |lightness - key's|, |lightness - previous|, |key's color - previous|. Pixels outside repeat the border.
+    lightness (H, W), clues (12, H, W); scale, shift (13,), lightness first; out (h, w, 16 or more), of which the first
+    16 are filled: all of these, |lightness - key's|, |lightness - previous|, |key's color - previous|. Pixels outside
+    repeat the border.
     """
-    count, height, width = maps.shape
+    count = clues.shape[0] + 1
+    height, width = lightness.shape
     columns = out.shape[1]
-    top, bottom = np.empty((count, 2 * columns), np.float32), np.empty((count, 2 * columns), np.float32)
+    # Beside the maps, the three differences; averaged before they are turned to the layout of `out`.
+    seen = np.empty((count + 3, 2 * columns), np.float32)
+    mean = np.empty((count + 3, columns), np.float32)
     for y in range(first, last):
-        for c in range(count):
-            for row, line in ((2 * y, top), (2 * y + 1, bottom)):
-                r = min(row, height - 1)
+        mean[:] = 0
+        for row in (2 * y, 2 * y + 1):
+            r = min(row, height - 1)
+            for c in range(count):
+                source = lightness[r] if c == 0 else clues[c - 1, r]
                 for x in range(min(width, 2 * columns)):
-                    line[c, x] = maps[c, r, x] * scale[c] + shift[c]
+                    seen[c, x] = source[x] * scale[c] + shift[c]
                 for x in range(width, 2 * columns):
-                    line[c, x] = line[c, width - 1]
-            for x in range(columns):
-                out[y, x, c] = _QUARTER * (top[c, 2 * x] + top[c, 2 * x + 1] + bottom[c, 2 * x] + bottom[c, 2 * x + 1])
+                    seen[c, x] = seen[c, width - 1]
+            for x in range(2 * columns):
+                seen[count, x] = abs(seen[0, x] - seen[1, x])
+                seen[count + 1, x] = abs(seen[0, x] - seen[7, x])
+                seen[count + 2, x] = abs(seen[2, x] - seen[8, x]) + abs(seen[3, x] - seen[9, x])
+            for c in range(count + 3):
+                _add_pairs(seen[c], mean[c])
         for x in range(columns):
-            by_key = by_previous = by_color = np.float32(0)
-            for line in (top, bottom):
-                for i in (2 * x, 2 * x + 1):
-                    by_key += abs(line[0, i] - line[1, i])
-                    by_previous += abs(line[0, i] - line[7, i])
-                    by_color += abs(line[2, i] - line[8, i]) + abs(line[3, i] - line[9, i])
-            out[y, x, 13], out[y, x, 14], out[y, x, 15] = _QUARTER * by_key, _QUARTER * by_previous, _QUARTER * by_color
+            for c in range(16):
+                out[y, x, c] = mean[c, x]
+
+
+@njit(**_options)
+def _add_pairs(row: Any, out: Any) -> None:
+    """Adds a quarter of each two neighbours of a row (2 w,) to (w,)."""
+    for x in range(out.size):
+        out[x] += _QUARTER * (row[2 * x] + row[2 * x + 1])
 
 
 @njit(**_inline)
@@ -72,16 +84,16 @@ def _enlarged_row(source: Any, near: int, other: int, out: Any) -> None:
 
 
 @njit(**_options)
-def believe(maps: Any, scale: Any, shift: Any, belief: Any, matched: Any, doubts: Any, resignation: Any, kept: Any,
-            hints: Any, first: int, last: int) -> None:
+def believe(lightness: Any, clues: Any, scale: Any, shift: Any, belief: Any, matched: Any, doubts: Any,
+            resignation: Any, kept: Any, hints: Any, first: int, last: int) -> None:
     """Half-size rows first <= y < last, two of the full size each, of what is believed.
 
-    maps, scale, shift as `see` has them; belief (4, h, w): corrections of key, matched, previous and none; matched (3,
-    h, w): lightness and color that matching found; doubts (3, 3): each candidate's weights of lightness, round trip and
-    border; resignation: doubt of none. Writes kept (3, H, W): the believed color times its belief, and 1 - belief; and
-    hints (3, h, w): means of the believed color times its squared belief, and of that square.
+    lightness, clues, scale, shift as `see` has them; belief (4, h, w): corrections of key, matched, previous and none;
+    matched (3, h, w): lightness and color that matching found; doubts (3, 3): each candidate's weights of lightness,
+    round trip and border; resignation: doubt of none. Writes kept (3, H, W): the believed color times its belief, and 1
+    - belief; and hints (3, h, w): means of the believed color times its squared belief, and of that square.
     """
-    height, width = maps.shape[1:]
+    height, width = lightness.shape
     h, w = belief.shape[1:]
     rows, room = np.empty((4, 2 * w), np.float32), np.empty(2 * w, np.int32)
     found, raised = np.empty((3, 2 * w), np.float32), np.empty(2 * w, np.float32)
@@ -92,8 +104,9 @@ def believe(maps: Any, scale: Any, shift: Any, belief: Any, matched: Any, doubts
             near, other = _around(row, h)
             r = min(row, height - 1)
             for c in range(13):
+                source = lightness[r] if c == 0 else clues[c - 1, r]
                 for x in range(min(width, 2 * w)):
-                    seen[c, x] = maps[c, r, x] * scale[c] + shift[c]
+                    seen[c, x] = source[x] * scale[c] + shift[c]
                 for x in range(width, 2 * w):
                     seen[c, x] = seen[c, width - 1]
             for c in range(3):
@@ -114,16 +127,22 @@ def believe(maps: Any, scale: Any, shift: Any, belief: Any, matched: Any, doubts
                     for x in range(2 * w):
                         rows[k, x] = raised[x] - resignation
             softmax(rows, room)
+            # The believed color times its belief, and times its square: in loops that touch few rows each.
+            for k in range(2):
+                for x in range(2 * w):
+                    sure = _ONE - rows[3, x]
+                    color = rows[0, x] * seen[2 + k, x] + rows[1, x] * found[1 + k, x] + rows[2, x] * seen[8 + k, x]
+                    raised[x] = color * sure / (sure + _EPSILON)
+                if row < height:
+                    kept[k, row] = raised[:width]
+                for x in range(2 * w):
+                    raised[x] *= _ONE - rows[3, x]
+                _add_pairs(raised, hints[k, y])
+            if row < height:
+                kept[2, row] = rows[3, :width]
             for x in range(2 * w):
-                sure = _ONE - rows[3, x]
-                part = sure / (sure + _EPSILON)
-                a = (rows[0, x] * seen[2, x] + rows[1, x] * found[1, x] + rows[2, x] * seen[8, x]) * part
-                b = (rows[0, x] * seen[3, x] + rows[1, x] * found[2, x] + rows[2, x] * seen[9, x]) * part
-                if row < height and x < width:
-                    kept[0, row, x], kept[1, row, x], kept[2, row, x] = a, b, rows[3, x]
-                hints[0, y, x // 2] += _QUARTER * a * sure
-                hints[1, y, x // 2] += _QUARTER * b * sure
-                hints[2, y, x // 2] += _QUARTER * sure * sure
+                raised[x] = (_ONE - rows[3, x]) ** 2
+            _add_pairs(raised, hints[2, y])
 
 
 @njit(**_options)

@@ -82,3 +82,16 @@ def test_every_request_can_be_stopped(clip: Counting) -> None:
     closed.close()
     with pytest.raises(Cancelled):
         closed.at(0)
+
+
+def test_a_frame_read_lately_is_lent_once_and_within_the_budget(clip: Counting) -> None:
+    bytes_of_one = clip.frame(0).image.nbytes
+    reader = LightnessReader(clip, SHAPE, CancelToken(), lent_bytes=3 * bytes_of_one)
+    for index in range(5):
+        reader.at(index)
+    assert [reader.take(index) is None for index in range(5)] == [True, True, False, False, False]
+    assert reader.take(4) is None
+    reader.at(7)
+    lent = reader.take(7)
+    assert lent is not None
+    np.testing.assert_array_equal(lent.image, clip.frame(7).image)

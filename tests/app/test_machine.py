@@ -58,3 +58,32 @@ def test_it_says_what_runs_the_scans_and_why(monkeypatch: pytest.MonkeyPatch) ->
     assert machine.scans() == "reference on the GPU: CuPy is not installed"
     reasons["cuda"] = None
     assert machine.scans() == "cuda on the GPU"
+
+
+def test_jobs_side_by_side_share_the_threads_and_give_them_back() -> None:
+    import cv2
+    import torch
+
+    from kernels import threads
+
+    def counts() -> tuple[int, int, int]:
+        return threads.get_threads(), cv2.getNumThreads(), torch.get_num_threads()
+
+    def share(scans: int, pictures: int, networks: int) -> None:
+        threads.set_threads(scans)
+        cv2.setNumThreads(pictures)
+        torch.set_num_threads(networks)
+
+    before = counts()
+    try:
+        share(4, 4, 4)
+        with machine.side_by_side():
+            first = counts()
+            with machine.side_by_side():
+                both = counts()
+            one_left = counts()
+        after = counts()
+    finally:
+        share(*before)
+    assert first == both == one_left == (2, 2, 2)
+    assert after == (4, 4, 4)

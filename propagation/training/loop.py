@@ -2,7 +2,8 @@
 
 A run lives in a folder: `checkpoint.safetensors` (weights, average, optimiser state; progress in its header),
 `curve.csv` (minutes, iterations, loss, scores on held-out material). Starting it again continues where it stopped. The
-schedule follows the minutes spent, so that a run ends when its budget does on any machine.
+schedule follows the minutes spent, so that a run ends when its budget does on any machine; they are the processor's time
+a worker, so that other work on the machine, or a pause, costs the run nothing but patience.
 
 On CPUs a small network keeps several cores busier as one batch a core than as one batch over all cores: a run takes one
 loss function a worker thread, each computing on one core, and averages their gradients.
@@ -136,7 +137,7 @@ class Run:
         scored, saved = self.seconds, self.seconds
         scores: dict[str, float] = {}
         while self.seconds < config.minutes * 60:
-            began = time.monotonic()
+            began = time.process_time()
             self._set_rate()
             jobs = [workers.submit(self._gradients, loss_of, worker) for worker, loss_of in enumerate(losses_of)]
             results = [job.result() for job in jobs]
@@ -148,7 +149,7 @@ class Run:
                 self._average()
                 losses.append(float(np.mean([loss for loss, _ in results])))
             self.iterations += 1
-            self.seconds += time.monotonic() - began
+            self.seconds += (time.process_time() - began) / len(losses_of)
             last = self.seconds >= config.minutes * 60
             if last or self.seconds - scored > config.score_every_s:
                 scored = self.seconds

@@ -18,9 +18,10 @@ from propagation.training.loop import LoopConfig, Run
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time that passes one second a look, so that a run of given minutes has a known number of iterations."""
-    ticks = iter(range(10**6))
-    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(ticks)))
+    """Processor time of which two workers spend one second each between two looks, so that a run of given minutes has a
+    known number of iterations."""
+    ticks = iter(range(0, 10**6, 2))
+    monkeypatch.setattr(loop.time, "process_time", lambda: float(next(ticks)))
 
 
 def start(folder: Path, minutes: float) -> tuple[Run, list[float]]:

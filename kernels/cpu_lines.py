@@ -1,9 +1,9 @@
 """Numba code for one line of a scan: normalisation, the step forth, the step back, and lines in and out of strips.
 
-All arrays are flat and C-contiguous, lines are given by the index of their first element, and the three gates of a line
-lie a fixed distance (`..._far`) apart. Scratch lines are in state type and have at least `PAD` finite elements before
-and after them, so that neighbours can be read without asking where the line ends; what they hold there never counts,
-because the gates that point outside are zeroed in registers.
+Arrays come as pointers to flat C-contiguous elements, lines are given by the index of their first element, and the
+three gates of a line lie a fixed distance (`..._far`) apart. Scratch lines are in state type and have at least `PAD`
+finite elements before and after them, so that neighbours can be read without asking where the line ends; what they hold
+there never counts, because the gates that point outside are zeroed in registers.
 
 The normalisation is one number: gates are divided by max(sum |g|, least), or kept when `least` is 0.
 """

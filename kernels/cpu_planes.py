@@ -5,6 +5,8 @@ columns), gates (units, 3, rows, columns), all flat. Vertical scans read image r
 strips of `STRIP` columns, transposed in registers into scratch that stays in the cache; their gates lie in the order of
 the scan, (units, 3, columns, rows), and are read in place ("scanned"), or in image order and are transposed as well.
 
+Kernels take flat arrays and go on with their pointers; scratch of all kinds lies in one array, `room`, that they keep.
+
 16-bit storage is computed in float32 and rounded once, when stored: the state that a scan carries is never rounded, nor
 is the gradient that it carries back. `kind` is an empty array of the state's type. Every function works on units
 first <= u < last, releases the GIL and allocates its own scratch: calls may run at once.
@@ -35,6 +37,7 @@ from kernels.cpu_lines import (
     weights_line,
     zero_line,
 )
+from kernels.vector import TILE, aligned, beyond, keep, pointer
 
 _kernel: Any = dict(options, cache=True)
 _inline: Any = dict(options, forceinline=True)
@@ -56,9 +59,11 @@ def _new_and_old(t, r, pitch):
 @njit(**_kernel)
 def forward_vertical(x, gates, h, kind, channels, rows, columns, reverse, least, first, last, low, high):
     """Top to bottom, or bottom to top if `reverse`; channels low <= r < high of the units."""
+    x, gates, h = pointer(x), pointer(gates), pointer(h)
     area, pitch = rows * columns, line_pitch(columns)
-    p = np.zeros(3 * pitch, kind.dtype)
-    state = np.zeros(2 * channels * pitch, kind.dtype)
+    room = np.zeros((3 + 2 * channels) * pitch + TILE, kind.dtype)
+    p = aligned(room)
+    state = beyond(p, 3 * pitch)
     ahead = -columns if reverse else columns
     for u in range(first, last):
         for step in range(rows):
@@ -76,18 +81,21 @@ def forward_vertical(x, gates, h, kind, channels, rows, columns, reverse, least,
                     step_line(x, at, p, PAD, pitch, 0.0, state, old, new, h, at, columns, 0, ahead)
                 else:
                     step_line(x, at, gates, g_at, area, least, state, old, new, h, at, columns, ahead, ahead)
+    keep(room)
 
 
 @njit(**_kernel)
 def forward_horizontal(x, gates, h, kind, channels, rows, columns, reverse, least, scanned, first, last, low, high):
     """Left to right, or right to left if `reverse`; channels low <= r < high of the units."""
+    x, gates, h = pointer(x), pointer(gates), pointer(h)
     area, pitch = rows * columns, line_pitch(rows)
     far = STRIP * pitch
     in_place = scanned and channels == 1
     ahead = -2 * rows if reverse else 2 * rows  # a line is soon done: the one after the next
-    p = np.zeros(1 if in_place else 3 * far, kind.dtype)
-    strip = np.zeros(far, kind.dtype)
-    state = np.zeros(2 * channels * pitch, kind.dtype)
+    room = np.zeros(2 * channels * pitch + (1 if in_place else 4) * far + TILE, kind.dtype)
+    state = aligned(room)
+    strip = beyond(state, 2 * channels * pitch)
+    p = beyond(strip, far)
     count = (columns + STRIP - 1) // STRIP
     for u in range(first, last):
         for n in range(count):
@@ -112,6 +120,7 @@ def forward_horizontal(x, gates, h, kind, channels, rows, columns, reverse, leas
                     else:
                         step_line(strip, here, p, here, far, 0.0, state, old, new, strip, here, rows, 0, 0)
                 store_strip(strip, PAD, pitch, h, at, rows, columns, column, width)
+    keep(room)
 
 
 @njit(**options)
@@ -132,15 +141,17 @@ def _strip_weights(gates, g_at, plane_at, scanned, rows, columns, column, width,
 @njit(**_kernel)
 def backward_vertical(top, x, gates, h, gx, gg, kind, channels, rows, columns, reverse, least, first, last):
     """Gradients to x and raw gates of `forward_vertical`."""
+    top, x, gates, h, gx, gg = pointer(top), pointer(x), pointer(gates), pointer(h), pointer(gx), pointer(gg)
     area, pitch = rows * columns, line_pitch(columns)
-    p = np.zeros(3 * pitch, kind.dtype)
-    d = np.zeros(3 * pitch, kind.dtype)
-    q = np.zeros(6 * channels * pitch, kind.dtype)
-    before = np.zeros(pitch, kind.dtype)
+    room = np.zeros((7 + 6 * channels) * pitch + TILE, kind.dtype)
+    p = aligned(room)
+    d = beyond(p, 3 * pitch)
+    before = beyond(d, 3 * pitch)
+    q = beyond(before, pitch)
     shared = channels > 1
     ahead = columns if reverse else -columns
     for u in range(first, last):
-        q[:] = 0
+        zero_line(q, 0, 6 * channels * pitch)
         for step in range(rows):
             t = step if reverse else rows - 1 - step
             start = step == rows - 1
@@ -150,7 +161,7 @@ def backward_vertical(top, x, gates, h, gx, gg, kind, channels, rows, columns, r
                     zero_line(gg, g_at + j * area, columns)
             elif shared:
                 weights_line(gates, g_at, area, least, p, PAD, pitch, columns)
-                d[:] = 0
+                zero_line(d, 0, 3 * pitch)
             for r in range(channels):
                 at = (u * channels + r) * area + t * columns
                 new, old = _new_and_old(t, r, 3 * pitch)
@@ -166,32 +177,36 @@ def backward_vertical(top, x, gates, h, gx, gg, kind, channels, rows, columns, r
                               gg, g_at, area, columns, ahead, ahead, h, at + ahead)
             if shared and not start:
                 gate_gradient_line(gates, g_at, area, least, d, PAD, pitch, gg, g_at, area, columns)
+    keep(room)
 
 
 @njit(**_kernel)
 def backward_horizontal(top, x, gates, h, gx, gg, kind, channels, rows, columns, reverse, least, scanned, first, last):
     """Gradients to x and raw gates of `forward_horizontal`; gg has the gates' layout."""
+    top, x, gates, h, gx, gg = pointer(top), pointer(x), pointer(gates), pointer(h), pointer(gx), pointer(gg)
     area, pitch = rows * columns, line_pitch(rows)
     far = STRIP * pitch
     in_place = scanned and channels == 1
     ahead = rows if reverse else -rows
-    p = np.zeros(1 if in_place else 3 * far, kind.dtype)
-    d = np.zeros(1 if in_place else 3 * far, kind.dtype)
-    raw = np.zeros(1 if scanned or least == 0.0 else 3 * far, kind.dtype)
-    q = np.zeros(6 * channels * pitch, kind.dtype)
-    tops = np.zeros(far, kind.dtype)
-    xs = np.zeros(far, kind.dtype)
-    hs = np.zeros(far + pitch, kind.dtype)  # one line more: the hidden line that the strip's first step read
+    strips = 3 if in_place else 9 if scanned or least == 0.0 else 12
+    room = np.zeros((6 * channels + 1) * pitch + strips * far + TILE, kind.dtype)
+    q = aligned(room)
+    hs = beyond(q, 6 * channels * pitch)
+    tops = beyond(hs, far + pitch)  # one line more: the hidden line that the strip's first step read
+    xs = beyond(tops, far)
+    p = beyond(xs, far)
+    d = beyond(p, 3 * far)
+    raw = beyond(d, 3 * far)
     count = (columns + STRIP - 1) // STRIP
     for u in range(first, last):
-        q[:] = 0
+        zero_line(q, 0, 6 * channels * pitch)
         for n in range(count):
             column, width, following = _strip_at(n, count, columns, not reverse)
             outside = column + width if reverse else column - 1
             g_at = 3 * u * area + column * rows
             if not in_place:
                 _strip_weights(gates, g_at, 3 * u * area, scanned, rows, columns, column, width, least, p, pitch, far)
-                d[:] = 0
+                zero_line(d, 0, 3 * far)
             for r in range(channels):
                 at = (u * channels + r) * area
                 load_strip(top, at, rows, columns, column, width, tops, PAD, pitch)
@@ -223,6 +238,7 @@ def backward_horizontal(top, x, gates, h, gx, gg, kind, channels, rows, columns,
             if not in_place:
                 _store_gate_gradient(gates, gg, g_at, 3 * u * area, scanned, rows, columns, column, width, least, raw,
                                      d, pitch, far)
+    keep(room)
 
 
 @njit(**options)
@@ -247,10 +263,12 @@ def _store_gate_gradient(gates, gg, g_at, plane_at, scanned, rows, columns, colu
 @njit(**_kernel)
 def adjoint_vertical(top, gates, out, kind, channels, rows, columns, reverse, least, first, last, low, high):
     """The transpose of `forward_vertical` for these gates."""
+    top, gates, out = pointer(top), pointer(gates), pointer(out)
     area, pitch = rows * columns, line_pitch(columns)
-    q = np.zeros(6 * channels * pitch, kind.dtype)
+    room = np.zeros(6 * channels * pitch + TILE, kind.dtype)
+    q = aligned(room)
     for u in range(first, last):
-        q[:] = 0
+        zero_line(q, 0, 6 * channels * pitch)
         for step in range(rows):
             t = step if reverse else rows - 1 - step
             g_at = 3 * u * area + t * columns
@@ -261,19 +279,22 @@ def adjoint_vertical(top, gates, out, kind, channels, rows, columns, reverse, le
                     first_line(top, at, q, old, pitch, out, at, columns)
                 else:
                     adjoint_line(top, at, gates, g_at, area, least, q, old, new, pitch, out, at, columns)
+    keep(room)
 
 
 @njit(**_kernel)
 def adjoint_horizontal(top, gates, out, kind, channels, rows, columns, reverse, least, scanned, first, last, low, high):
     """The transpose of `forward_horizontal` for these gates."""
+    top, gates, out = pointer(top), pointer(gates), pointer(out)
     area, pitch = rows * columns, line_pitch(rows)
     far = STRIP * pitch
-    p = np.zeros(1 if scanned else 3 * far, kind.dtype)
-    q = np.zeros(6 * channels * pitch, kind.dtype)
-    strip = np.zeros(far, kind.dtype)
+    room = np.zeros(6 * channels * pitch + (1 if scanned else 4) * far + TILE, kind.dtype)
+    q = aligned(room)
+    strip = beyond(q, 6 * channels * pitch)
+    p = beyond(strip, far)
     count = (columns + STRIP - 1) // STRIP
     for u in range(first, last):
-        q[:] = 0
+        zero_line(q, 0, 6 * channels * pitch)
         for n in range(count):
             column, width, following = _strip_at(n, count, columns, not reverse)
             g_at = 3 * u * area + column * rows
@@ -296,3 +317,4 @@ def adjoint_horizontal(top, gates, out, kind, channels, rows, columns, reverse, 
                     else:
                         adjoint_line(strip, here, p, here, far, 0.0, q, old, new, pitch, strip, here, rows)
                 store_strip(strip, PAD, pitch, out, at, rows, columns, column, width)
+    keep(room)

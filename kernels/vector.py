@@ -162,6 +162,50 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.intp, value), generate
 
 
+@intrinsic
+def store_past(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """As `store`, but `TILE` lanes of float32 go past the cache; they must fill a cache line.
+
+    An ordinary store first reads the line that it is about to overwrite, and later evicts another.
+    """
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if sig.args[0].dtype != types.float32 or args[2].type.count != TILE:
+            _store(context, builder, sig.args[0], args[0], args[1], args[2])
+            return context.get_dummy_value()
+        place, _ = _position(context, builder, sig.args[0], args[0], args[1], TILE)
+        instruction = builder.store(args[2], place)
+        instruction.align = LINE_BYTES
+        instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@intrinsic
+def to_line(typingctx: Any, array: Any, index: Any) -> Any:
+    """Elements from array[index] to where the next cache line begins."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place, size = _position(context, builder, sig.args[0], args[0], args[1], 1)
+        word = ir.IntType(64)
+        missing = builder.and_(builder.neg(builder.ptrtoint(place, word)), ir.Constant(word, LINE_BYTES - 1))
+        return builder.udiv(missing, ir.Constant(word, size))
+
+    return types.intp(array, types.intp), generate
+
+
+@intrinsic
+def settle(typingctx: Any) -> Any:
+    """Waits for stores past the cache, which no other barrier orders."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 def _arithmetic(function: Any, instruction: str) -> None:
     """Gives an operator of Python to two Lanes of one kind."""
 

@@ -30,8 +30,9 @@ INTERACTIVE = (3, 480, 854)  # channels under one set of gates a direction
 TOLERANCE = 1e-4  # relative L2 error that still earns a time
 FORWARD_FLOOR, BACKWARD_FLOOR, IMAGE_FLOOR = 0.6, 0.5, 0.25  # of the stream's speed
 LOOP_FLOOR, NORM_FLOOR, INTERACTIVE_FLOOR = 8.0, 1.3, 0.25
-_TURNS, _LOOP_TURNS = 9, 2  # the torch loops are slow and far from the scans: few turns tell enough
+_TURNS, _LOOP_TURNS = 9, 3  # the torch loops are slow and far from the scans: few turns tell enough
 _STREAMS = {"forward": "4 reads, 1 write", "backward": "6 reads, 4 writes"}
+_PAST = ", past the cache"
 
 Progress = Callable[[int, int, str], None]
 
@@ -48,6 +49,7 @@ class Row:
     loop_ms: tuple[float, ...]
     floor: float
     error: float
+    past_ms: tuple[float, ...] = ()  # of a stream that stores past the cache
 
     @property
     def ms(self) -> float | None:
@@ -100,6 +102,15 @@ class KernelTable:
                 ratios[f"{_title(size)} {direction}"] = ratio
         return ratios
 
+    def past_streams(self) -> dict[str, tuple[float, float]]:
+        """Stream -> least and greatest speed of its twin that stores past the cache, as a multiple of its own."""
+        found: dict[str, list[float]] = {}
+        for r in self.rows:
+            ratio = _ratio(r.stream_ms, r.past_ms)
+            if ratio is not None:
+                found.setdefault(_STREAMS[_way(r.variant)], []).append(ratio)
+        return {name: (min(ratios), max(ratios)) for name, ratios in found.items()}
+
     def markdown(self) -> str:
         """The tables of the README."""
         lines = [self.machine + f"; {self.threads} threads", ""]
@@ -116,6 +127,9 @@ class KernelTable:
         if ratios:
             spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
             lines += ["", f"Normalise and scan over scan alone: {spread} (at most {NORM_FLOOR})"]
+        past = [f"{name} {low:.1f} to {high:.1f}" for name, (low, high) in self.past_streams().items()]
+        if past:
+            lines += ["", f"Streams that store past the cache, times the speed of the stream: {'; '.join(past)}"]
         if self.interactive_ms:
             text = f"{INTERACTIVE[0]} channels, {INTERACTIVE[2]}x{INTERACTIVE[1]}, shared gates, four directions merged"
             lines += ["", f"{text}: {min(self.interactive_ms):.2f} ms"]
@@ -198,11 +212,16 @@ def _measure(size: tuple[int, int, int], direction: Direction, turns: int) -> li
     times, loop_times = _race({**_streams(x.detach(), raw), **forwards, **backwards}, loops, turns)
     rows = []
     for name in errors:
-        way = "forward" if name.startswith("forward") else "backward"
+        way = _way(name)
         floor = IMAGE_FLOOR if "plain" in name else FORWARD_FLOOR if way == "forward" else BACKWARD_FLOOR
         own = times[name] if errors[name] < TOLERANCE else ()
-        rows.append(Row(size, direction, name, own, times[_STREAMS[way]], loop_times[way], floor, errors[name]))
+        rows.append(Row(size, direction, name, own, times[_STREAMS[way]], loop_times[way], floor, errors[name],
+                        times.get(_STREAMS[way] + _PAST, ())))
     return rows
+
+
+def _way(variant: str) -> str:
+    return "forward" if variant.startswith("forward") else "backward"
 
 
 def _retained(out: Tensor, leaves: tuple[Tensor, ...], top: Tensor) -> tuple[Tensor, ...]:
@@ -220,7 +239,10 @@ def _backward(forward: Callable[[], Tensor], x: Tensor, gates: Tensor, top: Tens
 
 
 def _streams(x: Tensor, gates: Tensor) -> dict[str, Callable[[], object]]:
-    """Loops that read and write as much as a scan of x, on as many threads, and allocate their outputs as it does."""
+    """Loops that read and write as much as a scan of x, on as many threads, and allocate their outputs as it does.
+
+    One of each stores as loops are compiled to, which is what a share of the stream means; the other past the cache.
+    """
     from kernels import cpu_streams
     from kernels.vector import TILE
 
@@ -229,15 +251,19 @@ def _streams(x: Tensor, gates: Tensor) -> dict[str, Callable[[], object]]:
 
     reads = [*flat(x.clone()), *flat(gates.clone()), *flat(x.clone()), *flat(x.clone())]
 
-    def stream(kernel: Callable[..., None], inputs: int, *like: Tensor) -> Callable[[], object]:
+    def stream(kernel: Callable[..., None], inputs: int, past: bool, *like: Tensor) -> Callable[[], object]:
         def call() -> None:
             outs = [part for tensor in like for part in flat(empty_like(tensor))]
-            run_parts(kernel, (*reads[:inputs], *outs), x.numel() // TILE, x.numel())
+            run_parts(kernel, (*reads[:inputs], *outs, past), x.numel() // TILE, x.numel())
 
         return call
 
-    return {_STREAMS["forward"]: stream(cpu_streams.read4_write1, 4, x),
-            _STREAMS["backward"]: stream(cpu_streams.read6_write4, 6, x, gates)}
+    calls = {}
+    for past in (False, True) if x.numel() % TILE == 0 else (False,):
+        name = _PAST if past else ""
+        calls[_STREAMS["forward"] + name] = stream(cpu_streams.read4_write1, 4, past, x)
+        calls[_STREAMS["backward"] + name] = stream(cpu_streams.read6_write4, 6, past, x, gates)
+    return calls
 
 
 def _interactive(size: tuple[int, int, int], yardstick: Callable[[], float] | None,

@@ -21,6 +21,9 @@ _NUMPY: dict[torch.dtype, Any] = {
     torch.uint16: np.uint16,
 }
 
+LINE_BYTES = 64  # as in `kernels.vector`, which needs numba
+_PAST_BYTES = 8 * 2**20
+
 # Fresh pages cost a third of a merged scan at interactive sizes, so one workspace a dtype is kept.
 _SPARE_BYTES = 64 * 2**20
 _spare: dict[torch.dtype, Tensor] = {}
@@ -46,11 +49,19 @@ def empty_like(tensor: Tensor) -> Tensor:
     """As `torch.empty_like`, from numpy's allocator.
 
     It asks Linux for huge pages where an array is large. The first touch of 200 MB of small pages takes as long as the
-    scan that fills them.
+    scan that fills them. The first element begins a cache line.
     """
     bits = _BITS.get(tensor.dtype, tensor.dtype)
-    array = np.empty(tuple(tensor.shape), _NUMPY[bits])
+    size = tensor.numel() * tensor.element_size()
+    room = np.empty(size + LINE_BYTES, np.uint8)
+    start = -room.ctypes.data % LINE_BYTES
+    array = room[start : start + size].view(_NUMPY[bits]).reshape(tuple(tensor.shape))
     return torch.from_numpy(array).view(tensor.dtype)
+
+
+def _past(out: Tensor) -> bool:
+    """Whether an output of a scan goes past the cache: where it would not stay there anyway (see `store_past`)."""
+    return out.dtype == torch.float32 and out.nbytes >= _PAST_BYTES and out.data_ptr() % LINE_BYTES == 0
 
 
 def _shape(x: Tensor, gates: Tensor) -> tuple[Any, ...]:
@@ -104,7 +115,7 @@ def _scan_into(hs: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], ways: S
     calls = []
     for h, g, (horizontal, reverse) in zip(hs, gates, ways, strict=True):
         shape = _shape(x, g)
-        arguments = (_flat(x), _flat(g), _flat(h), *shape, reverse, cpu_lines.LEAST[norm])
+        arguments = (_flat(x), _flat(g), _flat(h), *shape, reverse, cpu_lines.LEAST[norm], _past(h))
         for share in _shares(g.shape[0] * g.shape[1], shape[1], len(gates)):
             if horizontal:
                 calls.append((cpu_planes.forward_horizontal, (*arguments, scanned, *share)))
@@ -122,7 +133,7 @@ def backward(tops: Sequence[Tensor], x: Tensor, gates: Sequence[Tensor], hs: Seq
     for top, g, h, (horizontal, reverse) in zip(tops, gates, hs, ways, strict=True):
         gx, gg = empty_like(x), empty_like(g)
         arguments = (_flat(top), _flat(x), _flat(g), _flat(h), _flat(gx), _flat(gg), *_shape(x, g), reverse,
-                     cpu_lines.LEAST[norm])
+                     cpu_lines.LEAST[norm], _past(gx) and _past(gg))
         for part in _parts(g.shape[0] * g.shape[1]):
             if horizontal:
                 calls.append((cpu_planes.backward_horizontal, (*arguments, scanned, *part)))

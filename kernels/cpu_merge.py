@@ -9,7 +9,7 @@ from __future__ import annotations
 from numba import njit
 
 from kernels.cpu_lines import options
-from kernels.vector import ONE, TILE, WIDE, load, store
+from kernels.vector import ONE, TILE, WIDE, load, pointer, store
 
 
 @njit(**dict(options, forceinline=True))
@@ -24,6 +24,8 @@ def _merge_lanes(h0, h1, h2, h3, at, weights, w_at, area, out, i, lanes):
 @njit(**dict(options, cache=True))
 def merge(h0, h1, h2, h3, weights, out, channels, columns, rows, first, last):
     """out = sum over d of weights[d] * h_d."""
+    h0, h1, h2, h3 = pointer(h0), pointer(h1), pointer(h2), pointer(h3)
+    weights, out = pointer(weights), pointer(out)
     area = rows * columns
     whole = columns // TILE * TILE
     for line in range(first, last):
@@ -63,6 +65,9 @@ def _split_line(top, h, weights, w_at, part, gw, at, step, channels, length):
 @njit(**dict(options, cache=True))
 def split(top, h0, h1, h2, h3, weights, part0, part1, part2, part3, gw, channels, columns, rows, first, last):
     """part_d = top * weights[d]; gw[d] = sum over channels of top * h_d."""
+    top, h0, h1, h2, h3 = pointer(top), pointer(h0), pointer(h1), pointer(h2), pointer(h3)
+    part0, part1, part2, part3 = pointer(part0), pointer(part1), pointer(part2), pointer(part3)
+    weights, gw = pointer(weights), pointer(gw)
     area = rows * columns
     for line in range(first, last):
         u, row = line // rows, line % rows

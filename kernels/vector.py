@@ -8,8 +8,9 @@ Storage and state. float32 arrays load as float32 lanes and float64 as float64. 
 since numpy has no bfloat16 and numba no float16 arithmetic: int16 holds IEEE half floats, uint16 holds bfloat16; both
 load as float32 lanes and are stored rounded to nearest, ties to even.
 
-A number of lanes is given by a tuple's length (`WIDE`, `ONE`), the only integer that survives in a numba type. Indices
-count elements of C-contiguous arrays; no bounds are checked.
+A number of lanes is given by a tuple's length (`WIDE`, `ONE`), the only integer that survives in a numba type. Memory
+is given by `pointer`, not as an array: numba counts an array's references by atomic instructions, at times in the inner
+loop, and there two threads at work on one array wait for each other. Indices count elements; no bounds are checked.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numba.extending import intrinsic, models, overload, register_model
 WIDE = (0,) * 16
 ONE = (0,)
 TILE = len(WIDE)
+LINE_BYTES = 64  # of a cache line; elsewhere than on x86 and ARM this costs speed alone
 
 _FLAGS = ("contract", "nsz")  # a * b + c may become one rounding; nothing may be reordered
 
@@ -57,18 +59,52 @@ def _splat(value: Any, count: int) -> Any:
     return ir.Constant(ir.VectorType(value[0], count), [value[1]] * count)
 
 
-def _position(context: Any, builder: Any, kind: Any, array: Any, index: Any, count: int) -> tuple[Any, int]:
-    """Pointer to `count` elements of an array from `index` on, and the alignment it is sure to have."""
+@intrinsic
+def pointer(typingctx: Any, array: Any) -> Any:
+    """Address of a C-contiguous array's elements. It keeps nothing alive: see `keep`."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.make_array(sig.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+@intrinsic
+def aligned(typingctx: Any, array: Any) -> Any:
+    """As `pointer`, of the first element that begins a cache line."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        word = ir.IntType(64)
+        up = builder.add(builder.ptrtoint(data, word), ir.Constant(word, LINE_BYTES - 1))
+        return builder.inttoptr(builder.and_(up, ir.Constant(word, -LINE_BYTES)), data.type)
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+@intrinsic
+def beyond(typingctx: Any, start: Any, count: Any) -> Any:
+    """The pointer `count` elements further on."""
+    return start(start, types.intp), lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
+
+
+@intrinsic
+def keep(typingctx: Any, array: Any) -> Any:
+    """Uses an array, and so keeps it alive up to here."""
+    return types.void(array), lambda context, builder, sig, args: context.get_dummy_value()
+
+
+def _position(context: Any, builder: Any, kind: Any, start: Any, index: Any, count: int) -> tuple[Any, int]:
+    """Pointer to `count` elements from `index` on, and the alignment it is sure to have."""
     element = context.get_data_type(kind.dtype)
-    data = context.make_array(kind)(context, builder, array).data
-    pointer = builder.bitcast(builder.gep(data, [index]), ir.VectorType(element, count).as_pointer())
-    return pointer, context.get_abi_sizeof(element)
+    place = builder.bitcast(builder.gep(start, [index]), ir.VectorType(element, count).as_pointer())
+    return place, context.get_abi_sizeof(element)
 
 
 def _load(context: Any, builder: Any, kind: Any, array: Any, index: Any, count: int) -> Any:
     """IR that loads `count` elements as state."""
-    pointer, alignment = _position(context, builder, kind, array, index, count)
-    value = builder.load(pointer)
+    place, alignment = _position(context, builder, kind, array, index, count)
+    value = builder.load(place)
     value.align = alignment
     floats = ir.VectorType(ir.FloatType(), count)
     if kind.dtype == types.int16:
@@ -83,13 +119,13 @@ def _load(context: Any, builder: Any, kind: Any, array: Any, index: Any, count: 
 def _store(context: Any, builder: Any, kind: Any, array: Any, index: Any, value: Any) -> None:
     """IR that stores a vector of state in an array's storage type."""
     count = value.type.count
-    pointer, alignment = _position(context, builder, kind, array, index, count)
+    place, alignment = _position(context, builder, kind, array, index, count)
     if kind.dtype == types.int16:
         half = builder.fptrunc(value, ir.VectorType(ir.HalfType(), count))
         value = builder.bitcast(half, ir.VectorType(ir.IntType(16), count))
     elif kind.dtype == types.uint16:
         value = _to_bfloat16(builder, value, count)
-    store = builder.store(value, pointer)
+    store = builder.store(value, place)
     store.align = alignment
 
 
@@ -124,6 +160,50 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), generate
+
+
+@intrinsic
+def store_past(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """As `store`, but `TILE` lanes of float32 go past the cache; they must fill a cache line.
+
+    An ordinary store first reads the line that it is about to overwrite, and later evicts another.
+    """
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if sig.args[0].dtype != types.float32 or args[2].type.count != TILE:
+            _store(context, builder, sig.args[0], args[0], args[1], args[2])
+            return context.get_dummy_value()
+        place, _ = _position(context, builder, sig.args[0], args[0], args[1], TILE)
+        instruction = builder.store(args[2], place)
+        instruction.align = LINE_BYTES
+        instruction.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@intrinsic
+def to_line(typingctx: Any, array: Any, index: Any) -> Any:
+    """Elements from array[index] to where the next cache line begins."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place, size = _position(context, builder, sig.args[0], args[0], args[1], 1)
+        word = ir.IntType(64)
+        missing = builder.and_(builder.neg(builder.ptrtoint(place, word)), ir.Constant(word, LINE_BYTES - 1))
+        return builder.udiv(missing, ir.Constant(word, size))
+
+    return types.intp(array, types.intp), generate
+
+
+@intrinsic
+def settle(typingctx: Any) -> Any:
+    """Waits for stores past the cache, which no other barrier orders."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 def _arithmetic(function: Any, instruction: str) -> None:
@@ -240,8 +320,8 @@ def _asking(write: int) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         word = ir.IntType(32)
-        pointer, _ = _position(context, builder, sig.args[0], args[0], args[1], 1)
-        byte = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        place, _ = _position(context, builder, sig.args[0], args[0], args[1], 1)
+        byte = builder.bitcast(place, ir.IntType(8).as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [byte.type, word, word, word])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         builder.call(function, [byte, word(write), word(2), word(1)])

@@ -75,10 +75,12 @@ def test_streams_move_what_a_scan_moves():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "empty_like", kept)
         streams = bench._streams(x, gates)
-        streams["4 reads, 1 write"]()
-        assert [tuple(t.shape) for t in made] == [tuple(x.shape)] and (made[0] == 31).all()
-        made.clear()
-        streams["6 reads, 4 writes"]()
-    assert [t.shape for t in made] == [x.shape, gates.shape] and all(torch.isfinite(t).all() for t in made)
-    assert (made[0] == 21).all()  # x and the first two planes of gates; the other three inputs are in the next output
-    assert sorted(set(made[1].flatten().tolist())) == [9.0, 12.0, 33.0]
+        for past in ("", ", past the cache"):
+            made.clear()
+            streams["4 reads, 1 write" + past]()
+            assert [tuple(t.shape) for t in made] == [tuple(x.shape)] and (made[0] == 31).all()
+            made.clear()
+            streams["6 reads, 4 writes" + past]()
+            assert [t.shape for t in made] == [x.shape, gates.shape]
+            assert (made[0] == 21).all()  # x and the first two planes of gates; the other inputs are in the next output
+            assert sorted(set(made[1].flatten().tolist())) == [9.0, 12.0, 33.0]

@@ -53,3 +53,27 @@ def test_contiguous_tensors_are_read_where_they_lie(monkeypatch):
     line_scan(x.transpose(-1, -2), gates, "left_to_right", backend="cpu")
     assert seen[0] == (x.data_ptr(), gates.data_ptr())
     assert seen[1][0] != x.data_ptr() and seen[1][1] == gates.data_ptr()
+
+
+@pytest.mark.parametrize("layout", ["image", "scanned"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_stores_past_the_cache_write_the_same_everywhere(monkeypatch, direction, layout):
+    """Rows, planes and strips begin anywhere in a cache line; outputs are poisoned, so what is left out fails."""
+    cpu = registry.pick("cpu", "cpu")
+    real = cpu.empty_like
+    monkeypatch.setattr(cpu, "empty_like", lambda tensor: real(tensor).fill_(float("nan")))
+    generator = torch.Generator().manual_seed(4)
+    sizes = [(1, 16), (16, 1), (17, 33), (48, 64), (48, 65), (31, 79), (20, 80), (16, 129), (37, 150), (130, 140)]
+    for height, width in sizes:
+        for groups, norm in ((4, "max1"), (2, "none"), (1, "sum")):
+            shape = (width, height) if layout == "scanned" and direction in DIRECTIONS[:2] else (height, width)
+            x = torch.randn(1, 4, height, width, generator=generator).requires_grad_()
+            gates = (torch.randn(1, groups, 3, *shape, generator=generator) / 3).requires_grad_()
+            top = torch.randn(x.shape, generator=generator)
+            results = []
+            for least in (0, 2**62):
+                monkeypatch.setattr(cpu, "_PAST_BYTES", least)
+                h = line_scan(x, gates, direction, norm=norm, layout=layout, backend="cpu")
+                results.append((h, *torch.autograd.grad(h, (x, gates), top)))
+            for past, ordinary in zip(*results, strict=True):
+                assert torch.equal(past, ordinary), (height, width, groups)

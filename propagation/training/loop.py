@@ -2,8 +2,8 @@
 
 A run lives in a folder: `checkpoint.safetensors` (weights, average, optimiser state; progress in its header),
 `curve.csv` (minutes, iterations, loss, scores on held-out material). Starting it again continues where it stopped. The
-schedule follows the minutes spent, so that a run ends when its budget does on any machine; they are the processor's time
-a worker, so that other work on the machine, or a pause, costs the run nothing but patience.
+schedule follows the minutes spent, so that a run ends when its budget does on any machine; they are the processor's
+time a worker, so that other work on the machine, or a pause, costs the run nothing but patience.
 
 On CPUs a small network keeps several cores busier as one batch a core than as one batch over all cores: a run takes one
 loss function a worker thread, each computing on one core, and averages their gradients.

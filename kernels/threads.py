@@ -6,6 +6,8 @@ several Python threads are safe (numba's workqueue layer aborts the process then
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,12 +34,11 @@ def set_threads(count: int) -> None:
 
 
 def get_threads() -> int:
-    """Number of threads in use: what was set, else torch's."""
+    """Number of threads in use: what was set, else torch's; without torch, which takes seconds to load, the cores."""
     if _threads:
         return _threads
-    import torch
-
-    return torch.get_num_threads()
+    of_torch = getattr(sys.modules.get("torch"), "get_num_threads", None)
+    return int(of_torch()) if of_torch is not None else os.cpu_count() or 1
 
 
 def run_parts(kernel: Callable[..., None], arguments: tuple[Any, ...], units: int, elements: int) -> None:

@@ -66,7 +66,7 @@ def forward_vertical(x, gates, h, kind, channels, rows, columns, reverse, least,
     room = np.zeros((3 + 2 * channels) * pitch + TILE, kind.dtype)
     p = aligned(room)
     state = beyond(p, 3 * pitch)
-    ahead = -columns if reverse else columns
+    ahead = -2 * columns if reverse else 2 * columns  # a line is soon done: the one after the next
     for u in range(first, last):
         for step in range(rows):
             t = rows - 1 - step if reverse else step
@@ -80,10 +80,10 @@ def forward_vertical(x, gates, h, kind, channels, rows, columns, reverse, least,
                     copy_line(x, at, state, new, columns)
                     copy_line(x, at, h, at, columns)
                 elif channels > 1:
-                    step_line(x, at, p, PAD, pitch, 0.0, state, old, new, h, at, columns, 0, ahead, False, past)
+                    step_line(x, at, p, PAD, pitch, 0.0, state, old, new, h, at, columns, 0, ahead, reverse, past)
                 else:
                     step_line(x, at, gates, g_at, area, least, state, old, new, h, at, columns, ahead, ahead,
-                              False, past)
+                              reverse, past)
     keep(room)
     settle()
 
@@ -96,7 +96,7 @@ def forward_horizontal(x, gates, h, kind, channels, rows, columns, reverse, leas
     area, pitch = rows * columns, line_pitch(rows)
     far = STRIP * pitch
     in_place = scanned and channels == 1
-    ahead = -2 * rows if reverse else 2 * rows  # a line is soon done: the one after the next
+    ahead = -2 * rows if reverse else 2 * rows  # as in `forward_vertical`
     wide = TILE * pitch
     past = past and rows >= TILE
     room = np.zeros((channels + 2) * (wide + 2 * pitch) + (1 if in_place else 4) * far + TILE * (TABLE + 1), kind.dtype)
@@ -222,7 +222,7 @@ def backward_horizontal(top, x, gates, h, gx, gg, kind, channels, rows, columns,
     far, wide, apart = STRIP * pitch, TILE * pitch, TABLE * pitch
     alone = channels == 1  # then all gradients come in one pass
     strips_past, past = past and rows >= TILE, past and area % TILE == 0
-    ahead = 2 * rows if reverse else -2 * rows  # as in `forward_horizontal`
+    ahead = 2 * rows if reverse else -2 * rows  # as in `forward_vertical`
     gate_strips = 3 if alone else 6 if scanned or least == 0.0 else 9
     size = (channels + 3) * wide + (6 * channels + 1) * pitch + 2 * far + (1 + gate_strips) * apart
     room = np.zeros(size + TILE * (TABLE + 1), kind.dtype)

@@ -255,7 +255,11 @@ def test_every_output_is_written(backend, monkeypatch, dtype):
             assert torch.isfinite(tensor).all()
 
 
-def test_results_do_not_depend_on_the_thread_count(backend):
+@pytest.mark.parametrize("past", [False, True])
+def test_results_do_not_depend_on_the_thread_count(backend, past, monkeypatch):
+    """`past`: what is stored past the cache where it is large is small enough here to be tested."""
+    if past:
+        monkeypatch.setattr(cpu, "_PAST_BYTES", 0)
     before = get_threads()
     try:
         results = []

@@ -32,7 +32,7 @@ class Spool:
         """Keeps `block`, of any shape and type, under `index`. Raises NoSpaceError when the file finds no room."""
         try:
             self._file.seek(self._end)
-            self._file.write(block.tobytes())
+            self._file.write(np.ascontiguousarray(block).data)
             self._file.flush()
         except OSError as error:
             raise NoSpaceError(

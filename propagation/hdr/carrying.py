@@ -10,7 +10,7 @@ never blurs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from kernels.threads import run_parts
 from propagation.alignment import MotionEstimator, grid
 from propagation.hdr.filling import gates_of, spread
-from propagation.hdr.motion import believed, follow_the_sure, grey8, sampled, visible
+from propagation.hdr.motion import believed, follow_the_sure, grey8, inside, sampled, visible
 from propagation.hdr.response import CLIPPED, FLOOR, LEVELS, Response, to_256
 from propagation.hdr.steps import Flows, Steps
 from propagation.spool import Spool
@@ -118,7 +118,7 @@ class _Walk:
         # From a pixel to where the key has it. Offsets rather than places: what enters the picture has then come from
         # outside the key, and not from its border.
         self._to_key = np.full_like(self._grid, np.array(key.shift, np.float32))
-        self._log_exposure = _exposure(code_values, key.response, key.log_light, 0.0)
+        self._log_exposure = _Exposure(code_values, key.response).of(key.log_light, 0.0)
         self._usual = _usual_highlight(key.log_light, key.response, self._log_exposure)
         self._white = np.uint8(np.dot(_LUMA_WEIGHTS, key.response.clipped_from) - _NEARLY_WHITE)
         self._pace: NDArray[np.float64] | None = None
@@ -131,21 +131,20 @@ class _Walk:
         sure = shows * believed(back + sampled(forth, self._grid + back))
         moved, self._pace = follow_the_sure(back, sure, self._pace)
         self._to_key = sampled(self._to_key, self._grid + moved) + moved
-        log_light, shown = self._show(code_values)
+        exposure = _Exposure(code_values, self._key.response)
+        log_light, shown = self._show(exposure)
         self._correct(grey, shown, shows)
-        log_light, shown = self._show(code_values)
+        log_light, shown = self._show(exposure)
         trust = self._trust(grey, shown)
         log_light, trust = self._filled(log_light, trust, grey, code_values)
         error = np.asarray(_KNOWN + (_UNKNOWN - _KNOWN) * (1 - trust), np.float32)
         positions = self._grid + self._to_key
         return CarriedLight(index, start, log_light, error, positions, self._log_exposure)
 
-    def _show(self, code_values: Codes) -> tuple[Floats, NDArray[np.uint8]]:
+    def _show(self, exposure: _Exposure) -> tuple[Floats, NDArray[np.uint8]]:
         """The key's light moved here, and the luma that the camera makes of it at this frame's exposure."""
         log_light = sampled(self._key.log_light, self._grid + self._to_key)
-        self._log_exposure = _exposure(
-            code_values, self._key.response, log_light, self._log_exposure, self._seen() > 0
-        )
+        self._log_exposure = exposure.of(log_light, self._log_exposure, inside(self._to_key) > 0)
         return log_light, shown_grey(log_light, self._key.response, self._log_exposure)
 
     def _correct(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8], shows: Floats) -> None:
@@ -154,22 +153,16 @@ class _Walk:
         apart = cv2.absdiff(grey, sampled(shown, there)).astype(np.float32)
         agrees = np.exp(apart * apart * np.float32(-1 / _DIFFERS**2))
         # Flow near the key's own border sees its replicated edge.
-        inside = cv2.erode(self._seen(), np.ones((9, 9), np.uint8))
-        sure = shows * believed(left * np.float32(0.5 / _DRIFT_PX)) * agrees * inside
+        seen = cv2.erode(inside(self._to_key), np.ones((9, 9), np.uint8))
+        sure = shows * believed(left * np.float32(0.5 / _DRIFT_PX)) * agrees * seen
         correction, _ = follow_the_sure(left, sure)
         self._to_key = sampled(self._to_key, self._grid + correction) + correction
-
-    def _seen(self) -> Floats:
-        """(h, w): 1 where the way leads into the key, 0 outside."""
-        height, width = self._grid.shape[:2]
-        x, y = np.moveaxis(self._grid + self._to_key, -1, 0)
-        return ((x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)).astype(np.float32)
 
     def _trust(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8]) -> Floats:
         # White is white: what both show as nearly clipped agrees, whatever the light behind it.
         apart = cv2.absdiff(np.minimum(grey, self._white), np.minimum(shown, self._white))
         difference = cv2.GaussianBlur(apart.astype(np.float32), (0, 0), 1.0)
-        return np.asarray(self._seen() * np.exp(-((difference / np.float32(2 * _DIFFERS)) ** 2)), np.float32)
+        return np.asarray(inside(self._to_key) * np.exp(-((difference / np.float32(2 * _DIFFERS)) ** 2)), np.float32)
 
     def _filled(
         self, log_light: Floats, trust: Floats, grey: NDArray[np.uint8], code_values: Codes
@@ -199,32 +192,32 @@ class _Walk:
         found = np.zeros((*bright.shape, 4), np.float32)
         rows, columns = (np.flatnonzero(bright.any(axis=axis)) for axis in (1, 0))
         if rows.size:
-            stack = np.dstack([log_light * weight[..., None], weight])
             # Gates are closed outside highlights: what lies around all of them changes nothing.
             part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-            shrunk = cv2.resize(stack, half, interpolation=cv2.INTER_AREA)[part]
-            means = np.asarray(shrunk[..., :3] / np.maximum(shrunk[..., 3:], np.float32(1e-6)), np.float32)
-            gates = gates_of(small_grey, bright, part)
-            found[part] = np.dstack(spread(means, np.ascontiguousarray(shrunk[..., 3], np.float32), gates))
+            weighted, weights = (
+                np.ascontiguousarray(cv2.resize(each, half, interpolation=cv2.INTER_AREA)[part], np.float32)
+                for each in (log_light * weight[..., None], weight)
+            )
+            means = np.asarray(weighted / np.maximum(weights, np.float32(1e-6))[..., None], np.float32)
+            found[part] = np.dstack(spread(means, weights, gates_of(small_grey, bright, part)))
         full = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         return full[..., :3], full[..., 3]
 
 
 def clipped_pixels(code_values: Codes, response: Response) -> NDArray[np.bool_]:
     """(h, w): a channel is clipped."""
-    return _any_at_least(to_256(code_values), response.clipped_from)
+    return _within(to_256(code_values), [level - 1 for level in response.clipped_from]) == 0
 
 
 def blind_pixels(code_values: Codes, response: Response) -> NDArray[np.bool_]:
     """(h, w): a channel is clipped, or all are crushed, so that neither texture nor light shows."""
-    crushed = ~_any_at_least(to_256(code_values), (CRUSHED + 1,) * 3)
+    crushed = _within(to_256(code_values), [CRUSHED] * 3) > 0
     return clipped_pixels(code_values, response) | crushed
 
 
-def _any_at_least(codes: NDArray[np.uint8], levels: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """(h, w): any of the three channels; several times faster than a reduction over the last axis."""
-    red, green, blue = (codes[..., channel] >= level for channel, level in enumerate(levels))
-    return np.asarray(red | green | blue)
+def _within(codes: NDArray[np.uint8], levels: Sequence[int]) -> NDArray[np.uint8]:
+    """(h, w): more than 0 where each of the three channels is at most its level."""
+    return np.asarray(cv2.inRange(codes, (0, 0, 0), tuple(map(float, levels))), np.uint8)
 
 
 def shown_grey(log_light: Floats, response: Response, log_exposure: float) -> NDArray[np.uint8]:
@@ -256,20 +249,26 @@ def _show_rows(log_light: Any, columns: Any, scale: Any, offset: Any, out: Any, 
             out[y, x] = np.uint8(min(luma, np.float32(255)))
 
 
-def _exposure(
-    code_values: Codes, response: Response, log_light: Floats, before: float, seen: NDArray[np.bool_] | None = None
-) -> float:
-    """log10 exposure of a picture of that light: the median over pixels that tell it; `before` where too few do."""
-    step = _EXPOSURE_STEP
-    codes = to_256(code_values[::step, ::step])
-    apart = response.log_light(codes) - log_light[::step, ::step]
-    clipped = np.array(response.clipped_from)
-    steady = (codes >= _STEADY[0]) & (codes <= clipped - _STEADY[1])
-    if seen is not None:
-        steady &= seen[::step, ::step, None]
-    if int(steady.sum()) < _FEWEST:
-        steady = (codes > CRUSHED) & (codes < clipped) & (True if seen is None else seen[::step, ::step, None])
-    return float(np.median(apart[steady])) if int(steady.sum()) >= _FEWEST else before
+class _Exposure:
+    """A frame's pixels that tell its exposure."""
+
+    def __init__(self, code_values: Codes, response: Response) -> None:
+        self._every = slice(None, None, _EXPOSURE_STEP)
+        codes = to_256(code_values[self._every, self._every])
+        clipped = np.array(response.clipped_from, np.uint8)
+        self._own = response.log_light(codes)
+        self._steady = (codes >= _STEADY[0]) & (codes <= clipped - _STEADY[1])
+        self._lit = (codes > CRUSHED) & (codes < clipped)
+
+    def of(self, log_light: Floats, before: float, seen: NDArray[np.bool_] | None = None) -> float:
+        """log10 exposure of a picture of that light (h, w, 3): the median over pixels that tell it, of `seen` (h, w)
+        ones where given; `before` where too few do."""
+        apart = self._own - log_light[self._every, self._every]
+        shown = True if seen is None else seen[self._every, self._every, None]
+        for told in (self._steady & shown, self._lit & shown):
+            if int(np.count_nonzero(told)) >= _FEWEST:
+                return float(np.median(apart[told]))
+        return before
 
 
 def _usual_highlight(log_light: Floats, response: Response, log_exposure: float) -> Floats:

@@ -29,7 +29,6 @@ _DEEPER = 0.25  # the same fade for deeper sources, which are finer there by two
 _DARK_CODES = 3  # rounding and noise: carried light of dark pixels stays within so many code values of the source's
 _SURE_ENOUGH = 0.15  # expected error of carried light up to which the key's own detail is laid on it
 _AGREES = 0.05  # spread of log10 light between source and carried light at which their mean still half counts
-_FUSION_POWER = 2.0  # between two keys each side weighs with its expected error to this power
 
 
 def source_share(levels: int, response: Response) -> Floats:
@@ -47,7 +46,8 @@ def fused(
 ) -> tuple[Floats, float]:
     """What one or two keys carry to a frame, at full size `shape`: log10 light (H, W, 3) and log10 exposure.
 
-    `keys` are the sides' keys, log10 light at full size, for detail that work size has lost.
+    `keys` are the sides' keys, log10 light at full size, for detail that work size has lost. Between two keys each side
+    weighs as the inverse square of the error it expects.
     """
     full = [_at_full_size(side, shape, key) for side, key in zip(sides, keys, strict=True)]
     if len(full) == 1:
@@ -55,10 +55,10 @@ def fused(
     ways = np.array([abs(side.index - side.key) for side in sides], np.float64)
     exposure = float((sides[0].log_exposure * ways[1] + sides[1].log_exposure * ways[0]) / ways.sum())
     # Nearness speaks where both sides are equally sure.
-    doubts = [error * np.float32(1 + way / ways.sum()) for (_, error), way in zip(full, ways, strict=True)]
-    weights = [doubt**-_FUSION_POWER for doubt in doubts]
-    share = (weights[0] / (weights[0] + weights[1])).astype(np.float32)
-    light = full[0][0] * share[..., None] + full[1][0] * (1 - share[..., None])
+    farness = np.array(1 + ways / ways.sum(), np.float32)
+    (one, doubt), (other, other_doubt) = full
+    light = np.empty(one.shape, np.float32)
+    run_parts(_fuse_rows, (one, other, doubt, other_doubt, farness, light), shape[0], light.size)
     return light, exposure
 
 
@@ -102,6 +102,18 @@ def _bounds(response: Response, levels: int) -> tuple[Floats, Floats]:
         low[clipped:, channel] = response.curve[clipped, channel]
     eighths = codes if levels == LEVELS else (np.arange(levels) + 128) // 257
     return low.astype(np.float32)[eighths], high.astype(np.float32)[eighths]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fuse_rows(
+    one: Any, other: Any, doubt: Any, other_doubt: Any, farness: Any, out: Any, first: int, last: int
+) -> None:
+    for y in range(first, last):
+        for x in range(out.shape[1]):
+            a, b = doubt[y, x] * farness[0], other_doubt[y, x] * farness[1]
+            share = b * b / (a * a + b * b)
+            for c in range(3):
+                out[y, x, c] = other[y, x, c] + (one[y, x, c] - other[y, x, c]) * share
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -53,6 +53,13 @@ def sampled(picture: NDArray[Any], positions: Floats) -> NDArray[Any]:
     return np.asarray(cv2.remap(picture, positions, _IN_ONE_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
+def inside(offsets: Floats) -> Floats:
+    """(H, W): 1 where a pixel's offset (H, W, 2) leads into the frame, within half a pixel of it, 0 elsewhere."""
+    out = np.empty(offsets.shape[:2], np.float32)
+    run_parts(rows.inside, (offsets, out), offsets.shape[0], out.size)
+    return out
+
+
 def believed(trip: Floats) -> Floats:
     """(H, W) 0..1: how far flow is believed whose round trip is `trip` (H, W, 2) pixels long."""
     squared = trip[..., 0] * trip[..., 0] + trip[..., 1] * trip[..., 1]
@@ -84,8 +91,11 @@ def _affine(flow: Floats, sure: Floats, prior: Affine) -> Affine:
     reweighted least squares), drawn towards `prior` by as much as a few pixels weigh."""
     change: Affine = np.zeros((3, 2))
     scale_px = np.inf  # the first round believes every pixel alike
+    middle = slice(_GRID_PX // 2, None, _GRID_PX)
+    sparse_flow, sparse_sure = (np.ascontiguousarray(each[middle, ::_GRID_PX]) for each in (flow, sure))
+    spacing = (2 * _GRID_PX / sure.shape[0], 2 * _GRID_PX / sure.shape[1], 2 * (_GRID_PX // 2) / sure.shape[0] - 1)
     for _ in range(_ROUNDS):
-        left, right = rows.normal_equations(flow, sure, prior, change, _GRID_PX, scale_px)
+        left, right = rows.normal_equations(sparse_flow, sparse_sure, prior, change, spacing, scale_px)
         change = np.asarray(np.linalg.solve(left + np.diag(_HOLD), right), np.float64)
         scale_px = _OUTLIER_PX
     return prior + change

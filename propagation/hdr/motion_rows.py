@@ -47,29 +47,40 @@ def followed(flow: Any, sure: Any, model: Any, near: Any, out: Any, first: int, 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def normal_equations(flow: Any, sure: Any, model: Any, change: Any, step: int, scale_px: float) -> Any:
-    """((3, 3), (3, 2)) of the weighted least squares of flow - model on every `step`th pixel, each weighed down by how
-    far it departs from `change` already (in `scale_px`)."""
-    height, width = sure.shape
-    left, right = np.zeros((3, 3)), np.zeros((3, 2))
-    at = np.ones(3)
-    moved = np.zeros(2)
-    for j in range(step // 2, height, step):
-        at[1] = 2 * j / height - 1
-        for i in range(step // 2, width, step):
+def normal_equations(flow: Any, sure: Any, model: Any, change: Any, spacing: Any, scale_px: float) -> Any:
+    """((3, 3), (3, 2)) of the weighted least squares of `flow` (h, w, 2) - model on a grid of pixels believed by `sure`
+    (h, w), each weighed down by how far it departs from `change` already (in `scale_px`).
+
+    `spacing`: by how much y and x (each -1 to 1) grow from line to line and pixel to pixel, and the first line's y.
+    """
+    # One by one: sums that lie in arrays are stored and read back at every pixel.
+    xx = xy = xs = yy = ys = ss = xu = yu = su = xv = yv = sv = 0.0
+    for j in range(sure.shape[0]):
+        y = spacing[0] * j + spacing[2]
+        for i in range(sure.shape[1]):
             weight = float(sure[j, i])
             if weight < 1e-6:
                 continue
-            at[0] = 2 * i / width - 1
-            apart = 0.0
-            for c in range(2):
-                moved[c] = flow[j, i, c] - (at[0] * model[0, c] + at[1] * model[1, c] + model[2, c])
-                miss = moved[c] - (at[0] * change[0, c] + at[1] * change[1, c] + change[2, c])
-                apart += miss * miss
-            weight /= 1 + apart / (scale_px * scale_px)
-            for a in range(3):
-                for b in range(3):
-                    left[a, b] += weight * at[a] * at[b]
-                for c in range(2):
-                    right[a, c] += weight * at[a] * moved[c]
-    return left, right
+            x = spacing[1] * i - 1
+            u = flow[j, i, 0] - (x * model[0, 0] + y * model[1, 0] + model[2, 0])
+            v = flow[j, i, 1] - (x * model[0, 1] + y * model[1, 1] + model[2, 1])
+            miss_u = u - (x * change[0, 0] + y * change[1, 0] + change[2, 0])
+            miss_v = v - (x * change[0, 1] + y * change[1, 1] + change[2, 1])
+            weight /= 1 + (miss_u * miss_u + miss_v * miss_v) / (scale_px * scale_px)
+            by_x, by_y = weight * x, weight * y
+            xx, xy, xs, yy, ys, ss = xx + by_x * x, xy + by_x * y, xs + by_x, yy + by_y * y, ys + by_y, ss + weight
+            xu, yu, su = xu + by_x * u, yu + by_y * u, su + weight * u
+            xv, yv, sv = xv + by_x * v, yv + by_y * v, sv + weight * v
+    left = np.array([[xx, xy, xs], [xy, yy, ys], [xs, ys, ss]])
+    return left, np.array([[xu, xv], [yu, yv], [su, sv]])
+
+
+@njit(nogil=True, cache=True)
+def inside(offsets: Any, out: Any, first: int, last: int) -> None:
+    """Rows of `out` (H, W): 1 where a pixel's offset (H, W, 2) leads into the frame, within half a pixel, else 0."""
+    height, width = out.shape
+    for j in range(first, last):
+        for i in range(width):
+            x, y = i + offsets[j, i, 0], j + offsets[j, i, 1]
+            across = x >= -0.5 and x <= width - 0.5
+            out[j, i] = np.float32(across and y >= -0.5 and y <= height - 0.5)

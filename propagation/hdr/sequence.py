@@ -84,23 +84,27 @@ def _both(left: CarriedLight, right: CarriedLight) -> tuple[CarriedLight, Carrie
 
 
 class _Waiting:
-    """Carried frames in a spool, exactly as they are."""
+    """Carried frames in a spool, exactly as they are, plane after plane."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._rest: dict[int, CarriedLight] = {}
+        self._shape: tuple[int, ...] = ()
 
     def put(self, frame: CarriedLight) -> None:
-        planes = [frame.log_light, frame.error[..., None]]
+        planes = [frame.log_light, frame.error]
         if frame.positions is not None:
             planes.append(frame.positions)
-        self._spool.put(frame.index, np.concatenate(planes, axis=2, dtype=np.float32))
+        self._spool.put(frame.index, np.concatenate([plane.ravel() for plane in planes], dtype=np.float32))
         empty = np.empty(0, np.float32)
         positions = None if frame.positions is None else empty
+        self._shape = frame.error.shape
         self._rest[frame.index] = replace(frame, log_light=empty, error=empty, positions=positions)
 
     def take(self, index: int) -> CarriedLight:
-        block, rest = self._spool.take(index), self._rest[index]
-        positions = None if rest.positions is None else np.ascontiguousarray(block[..., 4:6])
-        log_light, error = np.ascontiguousarray(block[..., :3]), np.ascontiguousarray(block[..., 3])
-        return replace(rest, log_light=log_light, error=error, positions=positions)
+        values, rest = self._spool.take(index), self._rest[index]
+        pixels = int(np.prod(self._shape))
+        log_light, error, places = np.split(values, (3 * pixels, 4 * pixels))
+        positions = None if rest.positions is None else places.reshape(*self._shape, 2)
+        log_light = log_light.reshape(*self._shape, 3)
+        return replace(rest, log_light=log_light, error=error.reshape(self._shape), positions=positions)

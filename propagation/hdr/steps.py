@@ -47,7 +47,9 @@ class Steps:
         if self._kept is not None and low in self._kept:
             up, down = self._kept.take(low).astype(np.float32)
             return (up, down) if index == low else (down, up)
-        back, forth = self._motion.flow(grey, before), self._motion.flow(before, grey)
+        back = self._motion.flow(grey, before)
+        # A walk alone asks of the way there only whether it leads back; the other walk is moved by it.
+        forth = self._motion.flow(before, grey, fine=self._kept is not None)
         if self._kept is not None:
             up, down = (back, forth) if index == low else (forth, back)
             self._kept.put(low, np.stack([up, down]).astype(np.float16))

@@ -122,20 +122,24 @@ def propagate_job(
         writer = stack.enter_context(run.open_output())
         stages = pipeline or real()
         device = machine.choose_device(settings.device)
-        shots = stack.enter_context(closing(find_shots(clip, run.frames, settings.keyframes, stages, cancel)))
-        yield next(shots)  # they are searched in a thread of their own, while the networks are loaded in this one
-        densifier = stages.load_densifier(device) if run.needs_filling else None
-        carrier = stages.load_carrier(device)
-        cuts = yield from shots
-        lightness = LightnessReader(clip, run.shape, cancel, lent_bytes=LENT_BYTES)
+        with machine.side_by_side(), closing(
+            find_shots(clip, run.frames, settings.keyframes, stages, cancel)
+        ) as shots:
+            # They are searched in a thread of their own. Whatever the first new frame needs besides is done meanwhile.
+            yield next(shots)
+            densifier = stages.load_densifier(device) if run.needs_filling else None
+            carrier = stages.load_carrier(device)
+            source = stack.enter_context(open_clip(settings.clip))
+            lightness = LightnessReader(source, run.shape, cancel, lent_bytes=LENT_BYTES)
+            lightness.at(min(keyframe.index for keyframe in settings.keyframes))
+            cuts = yield from shots
         dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         carried = stages.carry(lightness.at, dense, run.frames.start, run.frames.stop, carrier=carrier, shots=cuts)
-        source = stack.enter_context(open_clip(settings.clip))
         stack.enter_context(machine.side_by_side())
         carried = stack.enter_context(closing(ahead(iter(carried))))
         # Left first: the thread behind `ahead` ends at the next frame it asks for, whatever it is in the middle of.
         stack.enter_context(closing(lightness))
-        colored = yield from run.write(source, carried, lightness, stages, writer)
+        colored = yield from run.write(carried, lightness, stages, writer)
         yield Progress("finish", 0, 1)
     return Outcome(settings.out, run.written, colored, (*writer.notes, *run.notes(colored)))
 
@@ -203,11 +207,11 @@ class _Propagation:
         return open_writer(self.settings.out, self.info, overwrite=self.settings.force, frames=self.frames)
 
     def write(
-        self, source: Clip, carried: Iterator[Any], lightness: LightnessReader, stages: Pipeline, writer: Writer
+        self, carried: Iterator[Any], lightness: LightnessReader, stages: Pipeline, writer: Writer
     ) -> Generator[Progress, None, int]:
         """Writes the clip frame by frame and returns how many frames got color."""
         colored = done = 0
-        for frame, ab in self._paired(source, carried, lightness):
+        for frame, ab in self._paired(carried, lightness):
             self.cancel.check()
             if frame is None:
                 # The color of the next frame is still on its way to it, through this one.
@@ -228,7 +232,7 @@ class _Propagation:
         return colored
 
     def _paired(
-        self, source: Clip, carried: Iterator[Any], lightness: LightnessReader
+        self, carried: Iterator[Any], lightness: LightnessReader
     ) -> Iterator[tuple[Frame | None, Float | None]]:
         """Every frame of the clip with the ab that was carried to it, or None where nothing was.
 
@@ -239,7 +243,7 @@ class _Propagation:
             if index in self.frames:
                 while coming is None and (coming := next(carried, _END)) is None:
                     yield None, None
-            frame = lightness.take(index) or source.frame(index)
+            frame = lightness.take(index) or self.clip.frame(index)
             if coming is not None and coming.index == index:
                 yield frame, coming.values
                 coming = None

@@ -293,7 +293,7 @@ def densify_job(
     densifier = stages.load_densifier(machine.choose_device(settings.device))
     shape = work_shape(height, width, settings.size)
     lightness = shrink(lab[..., 0], shape)
-    prepared = densifier.prepare(lightness)
+    prepared = densifier.prepare(lightness, thorough=True)
     cancel.check()
     yield Progress("densify", 1, 2)
     dense = densifier.fill(prepared, stages.make_hints(*shrink_hints(painted, shape)))

@@ -11,7 +11,7 @@ from typing import Any
 class Pipeline:
     """Loaders and functions of the propagation floor; `real()` gives those of the trained networks.
 
-    `load_densifier(device)` gives an object with `prepare(lightness)` and `fill(prepared, hints)`;
+    `load_densifier(device)` gives an object with `prepare(lightness, thorough=)` and `fill(prepared, hints)`;
     `make_hints(values, strength)` the hints that it takes; `load_carrier(device)` what `carry` takes as its carrier;
     `find_cuts(clip)` the first frame of every shot but the first; `lift(ab, small, full)` work-size ab at full size.
     """

@@ -48,7 +48,7 @@ def make_dense(
         if painted.is_whole:
             dense[keyframe.index] = shrink(painted.ab, lightness.shape)
         else:
-            prepared = densifier.prepare(lightness.at(keyframe.index))
+            prepared = densifier.prepare(lightness.at(keyframe.index), thorough=True)
             cancel.check()
             hints = pipeline.make_hints(*shrink_hints(painted, lightness.shape))
             dense[keyframe.index] = densifier.fill(prepared, hints)

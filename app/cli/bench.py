@@ -150,7 +150,11 @@ def _densify(
 
     ours = Densifier.load(device=device)
     speed = partial(densify.measure_speed, ours)
-    methods: dict[str, densify.Fill] = {PUBLISHED: partial(densify.fill_by, PublishedSpn.load()), OURS: our_fill(ours)}
+    methods: dict[str, densify.Fill] = {
+        PUBLISHED: partial(densify.fill_by, PublishedSpn.load()),
+        f"{OURS}, while painting": our_fill(ours, thorough=False),
+        OURS: our_fill(ours),
+    }
     return densify.run(folders, methods, limit=limit, speed=speed, memory=memory.fill_peaks, progress=progress)
 
 
@@ -182,14 +186,18 @@ def _fill(device: str) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Fl
     return our_fill(Densifier.load(device=device))
 
 
-def our_fill(densifier: Densifier) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
-    """The trained spatial network as the bench takes a method."""
+def our_fill(
+    densifier: Densifier, *, thorough: bool = True
+) -> Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]:
+    """The trained spatial network as the bench takes a method: as the jobs use it, or without being `thorough` as the
+    window does."""
     import numpy as np
 
     from propagation.densify import Hints
 
     def fill(lightness: Floats, mask: NDArray[np.bool_], ab: Floats) -> tuple[Floats, Floats]:
-        dense = densifier.fill(densifier.prepare(lightness), Hints(ab, mask.astype(np.float32)))
+        prepared = densifier.prepare(lightness, thorough=thorough)
+        dense = densifier.fill(prepared, Hints(ab, mask.astype(np.float32)))
         return dense.values, dense.confidence
 
     return fill

@@ -36,7 +36,7 @@ class Carried:
 class MeanDensifier:
     """Fills a frame with the mean of its hints."""
 
-    def prepare(self, lightness: Float) -> Float:
+    def prepare(self, lightness: Float, *, thorough: bool = False) -> Float:
         return lightness
 
     def fill(self, prepared: Float, hints: Hints) -> Dense:

@@ -67,6 +67,26 @@ def test_a_frame_of_one_color(densifier, level):
         assert np.abs(two[:, :20] - (30, 20)).mean() < 8 and np.abs(two[:, -20:] - (-25, 30)).mean() < 8
 
 
+def test_a_thorough_fill_is_the_mean_of_a_frame_its_mirror_image_and_its_transpose(densifier):
+    rng = np.random.default_rng(3)
+    light = (30 + 40 * (np.arange(70) > 33) + 10 * rng.random((44, 70))).astype(np.float32)
+    hints = dots(light.shape, [(10, 10), (30, 60), (40, 5)], [(40, -20), (-35, 30), (0, 50)])
+    dense = densifier.fill(densifier.prepare(light, thorough=True), hints)
+
+    def seen(turn):
+        turned = Hints(turn(hints.values).copy(), turn(hints.strength).copy())
+        found = densifier.fill(densifier.prepare(turn(light).copy()), turned)
+        return turn(found.values), turn(found.error)
+
+    values, errors = zip(seen(lambda x: x), seen(np.fliplr), seen(lambda x: x.swapaxes(0, 1)), strict=True)
+    np.testing.assert_allclose(dense.values, np.mean(values, 0), atol=1e-3)
+    np.testing.assert_allclose(dense.error, np.mean(errors, 0), atol=1e-3)
+    assert np.array_equal(dense.values[hints.strength == 1], hints.values[hints.strength == 1])
+    mask = Hints(np.ascontiguousarray(hints.values[..., :1]), hints.strength)
+    one, other = (densifier.fill(densifier.prepare(light, thorough=t), mask).values for t in (True, False))
+    assert np.array_equal(one, other)
+
+
 @pytest.mark.parametrize("shape", [(1, 120), (120, 1)])
 def test_a_frame_of_one_pixel_width(densifier, shape):
     light = np.where(np.arange(120) < 60, 30, 75).astype(np.float32).reshape(shape)

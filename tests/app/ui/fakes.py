@@ -35,7 +35,7 @@ class FakeDensifier:
         self.slow_s = 0.0
         self.error: Exception | None = None
 
-    def prepare(self, lightness: np.ndarray) -> np.ndarray:
+    def prepare(self, lightness: np.ndarray, *, thorough: bool = False) -> np.ndarray:
         self.prepared += 1
         return lightness
 

@@ -33,9 +33,8 @@ TILE_PX = 1024
 # Times smaller that a frame is described where a GPU lacks memory for it, one after the other; its tiles are then, too.
 _SMALLER = (2, 4)
 _OVERLAP = 8  # a tile shares this share of its side with the next
-# How a frame is looked at besides, for a picture that is kept. Each undoes itself. What a network makes of a picture and
-# of its mirror image differs by chance, and their mean is closer to the truth than either: two views bring 0.05 dB on
-# the protocol's superpixels, three 0.1, five 0.13.
+# How a picture that is kept is looked at besides; each undoes itself. What a network makes of a picture and of its
+# mirror image differs by chance, and their mean is closer to the truth than either. More views bring little more.
 _VIEWS: tuple[Callable[[Floats], Floats], ...] = (
     lambda picture: np.ascontiguousarray(picture[:, ::-1]),
     lambda picture: np.ascontiguousarray(picture.swapaxes(0, 1)),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from propagation.bench.protocol import to_lab
-from propagation.training.film import age
+from propagation.training.film import age, grain
 from propagation.training.hints import sample_hints
 
 # Every 49th photograph never trains: the learning curve is drawn on them.
@@ -41,7 +41,7 @@ def load_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def random_crop(rgb: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A Lab crop (size, size, 3): random scale, aspect, mirror and saturation."""
+    """A Lab crop (size, size, 3): random scale, aspect, mirrors, turn and saturation."""
     h, w = rgb.shape[:2]
     smallest = size / min(h, w)
     scale = float(np.exp(rng.uniform(np.log(min(1.0, max(smallest, 0.55))), np.log(max(1.0, smallest)))))
@@ -51,26 +51,60 @@ def random_crop(rgb: NDArray[np.uint8], size: int, rng: np.random.Generator) -> 
     crop = cv2.resize(
         rgb[y : y + ch, x : x + cw], (size, size), interpolation=cv2.INTER_AREA if ch >= size else cv2.INTER_LINEAR
     )
-    if rng.random() < 0.5:
-        crop = crop[:, ::-1]
+    # Upside down and lying on its side a picture has the same edges, and nothing to learn by heart.
+    for turn in (np.fliplr, np.flipud, lambda picture: picture.swapaxes(0, 1)):
+        if rng.random() < 0.5:
+            crop = turn(crop)
     lab = to_lab(np.ascontiguousarray(crop))
     lab[..., 1:] *= np.float32(rng.uniform(0.7, 1.3))
     return lab
 
 
-class StillSource:
-    """Draws training batches from pictures held in memory as 8-bit RGB."""
+def flat_field(
+    size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """A Lab crop (size, size, 3) of one lightness, nearly, with one to four hints, each the color of what is nearest to
+    it: values (size, size, 2) and strength (size, size). No photograph has such a place without any edge, a sky in an
+    old film has."""
+    count = int(rng.integers(1, 5))
+    places = rng.integers(0, size, (count, 2))
+    colors = rng.uniform(-50, 50, (count, 2)).astype(np.float32)
+    rows, columns = np.mgrid[:size, :size]
+    nearest = np.argmin([(rows - y) ** 2 + (columns - x) ** 2 for y, x in places], axis=0)
+    lab = np.empty((size, size, 3), np.float32)
+    lab[..., 0] = np.clip(rng.uniform(0, 100) + grain(lab.shape, rng) * max(0.0, rng.uniform(-0.5, 0.5)), 0, 100)
+    lab[..., 1:] = colors[nearest]
+    strength, reach = np.zeros((size, size), np.float32), int(rng.integers(0, 6))
+    for y, x in places:
+        strength[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = 1
+    return lab, lab[..., 1:] * strength[..., None], strength
 
-    def __init__(self, pictures: list[NDArray[np.uint8]], size: int = 192, batch: int = 6, worn: float = 0.35) -> None:
-        self.pictures, self.size, self.batch, self.worn = pictures, size, batch, worn
+
+class StillSource:
+    """Draws training batches from pictures held in memory as 8-bit RGB; `worn` of them look like old film, `flat` of
+    them are fields of one lightness."""
+
+    def __init__(
+        self,
+        pictures: list[NDArray[np.uint8]],
+        size: int = 192,
+        batch: int = 6,
+        worn: float = 0.35,
+        flat: float = 0.02,
+    ) -> None:
+        self.pictures, self.size, self.batch, self.worn, self.flat = pictures, size, batch, worn, flat
 
     def draw(self, rng: np.random.Generator) -> StillBatch:
         """One batch; the same generator state gives the same batch."""
         lights, colors, values, strengths = [], [], [], []
         for _ in range(self.batch):
-            lab = random_crop(self.pictures[int(rng.integers(len(self.pictures)))], self.size, rng)
-            light = age(lab[..., 0], rng) if rng.random() < self.worn else lab[..., 0]
-            value, strength = sample_hints(np.ascontiguousarray(lab[..., 1:]), rng)
+            if rng.random() < self.flat:
+                lab, value, strength = flat_field(self.size, rng)
+                light = lab[..., 0]
+            else:
+                lab = random_crop(self.pictures[int(rng.integers(len(self.pictures)))], self.size, rng)
+                light = age(lab[..., 0], rng) if rng.random() < self.worn else lab[..., 0]
+                value, strength = sample_hints(np.ascontiguousarray(lab[..., 1:]), rng)
             lights.append(light[None])
             colors.append(lab[..., 1:].transpose(2, 0, 1))
             values.append(value.transpose(2, 0, 1))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 
 from propagation.alignment import CLUES, MotionEstimator, luma8
 from propagation.bench.protocol import to_lab
@@ -16,7 +17,7 @@ from propagation.training.film import age
 from propagation.training.hints import sample_hints
 from propagation.training.losses import srgb_of_lab
 from propagation.training.rollouts import MovingSequence, WalkConfig, Walks
-from propagation.training.stills import StillSource, photo_paths
+from propagation.training.stills import StillSource, flat_field, photo_paths
 from propagation.weights import read_header, weights_path
 
 TRAINABLE = {"photos", "clips"}
@@ -66,6 +67,18 @@ def test_batches_are_drawn_alike_from_the_same_state_and_keep_color_true_under_w
     clean = StillSource(source.pictures, 64, 1, worn=0.0).draw(np.random.default_rng(3))
     worn = StillSource(source.pictures, 64, 1, worn=1.0).draw(np.random.default_rng(3))
     assert torch.equal(clean.color, worn.color) and not torch.equal(clean.lightness, worn.lightness)
+
+
+def test_a_flat_field_has_the_color_of_the_nearest_hint_everywhere():
+    for seed in range(20):
+        lab, values, strength = flat_field(48, np.random.default_rng(seed))
+        assert np.ptp(lab[..., 0]) < 5 and 0 <= lab[..., 0].min() and lab[..., 0].max() <= 100
+        painted = strength > 0
+        distances, nearest = distance_transform_edt(~painted, return_indices=True)
+        assert np.array_equal(values[painted], lab[painted][:, 1:]) and not values[~painted].any()
+        # Where two hints are about as far away either may win: squares are measured from their middles.
+        colors = values[tuple(nearest)]
+        assert (np.abs(colors - lab[..., 1:]).max(-1) == 0)[distances < 3].mean() > 0.9
 
 
 def test_wear_stays_in_range_and_changes_the_picture():

@@ -51,24 +51,28 @@ def run_parts(kernel: Callable[..., None], arguments: tuple[Any, ...], units: in
 def run_all(calls: Sequence[tuple[Callable[..., None], tuple[Any, ...]]], elements: int) -> None:
     """Runs independent calls (function, arguments), each once, the threads taking the next one as they get free.
 
-    The calling thread works too. With few `elements` in all it works alone.
+    The calling thread works too. With few `elements` in all it works alone. Meanwhile subnormal numbers are zero.
     """
+    from kernels.subnormals import flush, restore  # here because numba takes a second to import
+
     threads = min(get_threads(), len(calls)) if elements >= _SMALL else 1
-    if threads <= 1:
-        for function, arguments in calls:
-            function(*arguments)
-        return
-    waiting = iter(calls)
+    waiting, turn = iter(calls), threading.Lock()
 
     def work() -> None:
-        while True:
-            with turn:
-                call = next(waiting, None)
-            if call is None:
-                return
-            call[0](*call[1])
+        before = flush()
+        try:
+            while True:
+                with turn:
+                    call = next(waiting, None)
+                if call is None:
+                    return
+                call[0](*call[1])
+        finally:
+            restore(before)
 
-    turn = threading.Lock()
+    if threads <= 1:
+        work()
+        return
     global _pool
     with _lock:
         if _pool is None:

@@ -14,8 +14,6 @@ Floats = NDArray[np.float32]
 
 # Weights decay by a factor a pixel; 1e-25 keeps ratios exact over any distance that float32 can carry.
 _TINY = 1e-25
-# Given to every pixel besides: numbers below 1e-38 make processors ten times slower.
-_NOT_SUBNORMAL = np.float32(1e-32)
 _DECAY = 0.97  # of a pixel's weight from line to line
 _EDGE = 10.0  # change of 8-bit luma between neighbours at which a line hands on a third of that
 
@@ -34,13 +32,13 @@ def gates_of(
 def spread(values: Floats, weight: Floats, gates: list[torch.Tensor]) -> tuple[Floats, Floats]:
     """Values (H, W, C) believed by `weight` (H, W), carried along the gates: (weighted means (H, W, C), what weight
     arrived (H, W)). Where nothing arrives both are 0."""
-    seeds = np.concatenate([values * weight[..., None], weight[..., None]], axis=2).transpose(2, 0, 1) + _NOT_SUBNORMAL
+    seeds = np.concatenate([values * weight[..., None], weight[..., None]], axis=2).transpose(2, 0, 1)
     maps = torch.from_numpy(np.ascontiguousarray(seeds))[None]
-    found = np.zeros_like(seeds, order="C")
+    found = np.zeros(maps.shape[1:], np.float32)
     with torch.inference_mode():
         for direction, gate in zip(DIRECTIONS, gates, strict=True):
             # Added by numpy: torch's threads would wait for those that estimate motion meanwhile.
             found += line_scan(maps, gate, direction, norm="none")[0].numpy()
     amount = np.where(found[-1] > _TINY, found[-1], np.float32(0))
-    means = np.where(amount > 0, found[:-1] / np.maximum(found[-1], np.float32(_TINY)), np.float32(0))
+    means = np.where(amount > 0, found[:-1] / np.maximum(amount, np.float32(_TINY)), np.float32(0))
     return np.ascontiguousarray(means.transpose(1, 2, 0)), amount

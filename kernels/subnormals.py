@@ -48,7 +48,7 @@ def _write(typingctx: Any, word: Any) -> Any:
 
 
 @njit(cache=True)
-def flush() -> Any:
+def flush():
     """Takes subnormal numbers for zero on this thread from now on; returns what `restore` wants."""
     before = _read()
     _write(types.uint32(before | types.uint32(_FLUSH | _ZERO_OPERANDS)))
@@ -56,6 +56,6 @@ def flush() -> Any:
 
 
 @njit(cache=True)
-def restore(before: Any) -> None:
+def restore(before):
     """Ends what `flush` began on this thread."""
     _write(types.uint32(before))

@@ -1,8 +1,12 @@
-"""The HDR demo: one HDR key frame makes an ordinary clip HDR, with a contact sheet at three exposures."""
+"""The HDR demo: one HDR key frame makes an ordinary clip HDR, with a contact sheet at three exposures.
+
+Twice: a clip made from a panorama, whose truth is known, and a film of a flower, whose last frame was made HDR by hand:
+where its red is clipped it rises by up to 2.8 stops towards the middle of what is, shaded as the green is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +24,9 @@ CLIP, KEY, TRUTH = (
 )
 TRUTH_FRAME = 40
 EXPOSURES_STOPS = (0.0, -2.0, -5.0)
+FLOWER, FLOWER_KEY = ASSETS / "flower.mp4", ASSETS / "hdr" / "flower_key_00149.exr"
+FLOWER_RANGE = range(110, 150)  # the key is its last frame
+FLOWER_EXPOSURES_STOPS = (0.0, -2.0, -3.0)
 
 Floats = NDArray[np.float32]
 
@@ -32,12 +39,14 @@ class HdrDemoOutcome:
     preview: Path
     sheet: Path
     log_rmse: dict[str, float]
+    flower_pictures: Path
+    flower_sheet: Path
 
 
 def hdr_demo_job(
     folder: Path, size: int, cancel: CancelToken, pipeline: Pipeline | None = None
 ) -> Generator[Progress, None, HdrDemoOutcome]:
-    """Carries the key through the clip into `folder`; replaces what an earlier demo wrote."""
+    """Carries each key through its clip into `folder`; replaces what an earlier demo wrote."""
     from propagation.video.images import write_image
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +59,37 @@ def hdr_demo_job(
     scores, rows = _compared(outcome.out.with_name(f"{TRUTH_FRAME:05d}.exr"))
     sheet = folder / "hdr_sheet.png"
     write_image(sheet, contact_sheet("One HDR key frame, carried for 40 frames", rows, tile_width=384), overwrite=True)
-    return HdrDemoOutcome(outcome.out, folder / "hdr_preview.mp4", sheet, scores)
+    flower, flower_sheet = yield from _flower(folder, size, cancel, pipeline)
+    return HdrDemoOutcome(outcome.out, folder / "hdr_preview.mp4", sheet, scores, flower, flower_sheet)
+
+
+def _flower(
+    folder: Path, size: int, cancel: CancelToken, pipeline: Pipeline | None
+) -> Generator[Progress, None, tuple[Path, Path]]:
+    """The film whose key was made by hand: (the pattern of its pictures, the sheet)."""
+    from propagation.color.srgb import srgb_to_linear
+    from propagation.video.hdr_images import read_hdr
+    from propagation.video.images import write_image
+    from propagation.video.reader import open_clip
+
+    (folder / "hdr_flower").mkdir(exist_ok=True)
+    first, key = FLOWER_RANGE[0], FLOWER_RANGE[-1]
+    out = folder / "hdr_flower" / "%05d.exr"
+    settings = HdrSettings(
+        FLOWER, out, {key: FLOWER_KEY}, FLOWER_RANGE.start, FLOWER_RANGE.stop, size=size, force=True
+    )
+    yield Progress("hdr", 0, 1, message="A flower that opens: its last frame made HDR by hand, the 39 before it not.")
+    yield from hdr_job(settings, cancel, pipeline)
+    with open_clip(FLOWER) as clip:
+        source = srgb_to_linear(clip.frame(first).image / np.float32(255)).astype(np.float32)
+    rows = [
+        _row(f"the key, made by hand, frame {key}", read_hdr(FLOWER_KEY).image, FLOWER_EXPOSURES_STOPS),
+        _row(f"the clip, frame {first}: red is clipped", source, FLOWER_EXPOSURES_STOPS),
+        _row(f"Huecast, frame {first}", read_hdr(out.with_name(f"{first:05d}.exr")).image, FLOWER_EXPOSURES_STOPS),
+    ]
+    sheet = folder / "hdr_flower_sheet.png"
+    write_image(sheet, contact_sheet("A key made HDR by hand, carried back", rows, tile_width=384), overwrite=True)
+    return out, sheet
 
 
 def _compared(result: Path) -> tuple[dict[str, float], list[Row]]:
@@ -72,10 +111,10 @@ def _compared(result: Path) -> tuple[dict[str, float], list[Row]]:
     return scores, rows
 
 
-def _row(heading: str, light: Floats) -> Row:
+def _row(heading: str, light: Floats, exposures_stops: Sequence[float] = EXPOSURES_STOPS) -> Row:
     from propagation.color.tonemap import tone_mapped
 
-    tiles: list[tuple[Picture, float]] = [(tone_mapped(light, "clip", stops), stops) for stops in EXPOSURES_STOPS]
+    tiles: list[tuple[Picture, float]] = [(tone_mapped(light, "clip", stops), stops) for stops in exposures_stops]
     return Row(heading, [Tile(picture, f"{stops:+.0f} stops") for picture, stops in tiles])
 
 

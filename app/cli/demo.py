@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(folder: str, hdr: bool, device: str, threads: int | None, size: int, progress_form: str) -> None:
     """Color a film of 1940 from scribbles, and a flower from one key frame, with a contact sheet of each.
 
-    With --hdr a clip of a sunset becomes HDR. Files of an earlier demo are replaced.
+    With --hdr a sunset and a flower become HDR. Files of an earlier demo are replaced.
     """
     from app import machine
     from app.demo import DemoSettings, demo_job
@@ -49,14 +49,16 @@ def _hdr(folder: Path, size: int, cancel: CancelToken, progress_form: str) -> No
     from app.demo_hdr import TRUTH_FRAME, hdr_demo_job
 
     outcome = run_job(hdr_demo_job(folder, size, cancel), cancel, progress_form)
-    files = [str(path.resolve()) for path in (outcome.pictures, outcome.preview, outcome.sheet)]
+    made = (outcome.pictures, outcome.preview, outcome.sheet, outcome.flower_pictures, outcome.flower_sheet)
+    files = [str(path.resolve()) for path in made]
     if progress_form == "json":
         print_json({"stage": "done", "files": files, "log_rmse": outcome.log_rmse})
         return
     click.echo(f"Frame {TRUTH_FRAME} against its true light, RMSE of log10 on clipped pixels:")
     for name, error in outcome.log_rmse.items():
         click.echo(f"  {name:<20} {error:6.3f}")
-    click.echo("HDR pictures, a preview for ordinary screens, and a contact sheet at three exposures:")
+    click.echo("HDR pictures, a preview for ordinary screens, and a contact sheet at three exposures,")
+    click.echo("then pictures and sheet of a film whose key was made HDR by hand:")
     for file in files:
         click.echo(f"  {file}")
 

@@ -30,6 +30,7 @@ def small_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, n in (("key.exr", 0), ("truth.exr", 3)):
         write_exr(folder / name, light[n])
     new = {"CLIP": folder / "0.png", "KEY": folder / "key.exr", "TRUTH": folder / "truth.exr", "TRUTH_FRAME": 3}
+    new |= {"FLOWER": folder / "0.png", "FLOWER_KEY": folder / "truth.exr", "FLOWER_RANGE": range(1, 4)}
     for name, value in new.items():
         monkeypatch.setattr(demo_hdr, name, value)
     monkeypatch.setattr(app.hdr, "real", fakes.pipeline)
@@ -41,8 +42,10 @@ def test_pictures_preview_and_sheet(run_cli: Run, small_assets: Path, tmp_path: 
     for _ in range(2):  # a second demo replaces the first
         ran = run_cli("demo", "--hdr", "-o", out)
         assert ran.code == 0, ran.err
-    assert sorted(path.name for path in out.iterdir()) == ["hdr", "hdr_preview.mp4", "hdr_sheet.png"]
+    made = ["hdr", "hdr_flower", "hdr_flower_sheet.png", "hdr_preview.mp4", "hdr_sheet.png"]
+    assert sorted(path.name for path in out.iterdir()) == made
     assert len(list((out / "hdr").glob("*.exr"))) == 4
+    assert sorted(path.name for path in (out / "hdr_flower").iterdir()) == ["00001.exr", "00002.exr", "00003.exr"]
     assert "RMSE of log10 on clipped pixels" in ran.out
     sheet = read_image(out / "hdr_sheet.png").image
     assert sheet.shape[1] > 3 * 384
@@ -58,3 +61,6 @@ def test_the_real_assets_are_there_and_fit() -> None:
     for path in (demo_hdr.KEY, demo_hdr.TRUTH):
         assert read_exr(path).image.shape == (info.height, info.width, 3)
         assert path.stat().st_size < 300_000
+    flower = probe(demo_hdr.FLOWER)
+    assert flower.frame_count == demo_hdr.FLOWER_RANGE.stop
+    assert read_exr(demo_hdr.FLOWER_KEY).image.shape == (flower.height, flower.width, 3)

@@ -55,10 +55,17 @@ class Carrier:
     lacks memory the network works there in tiles; where it fails the CPU goes on, see `propagation.pursuit`.
     """
 
-    def __init__(self, model: TemporalPropagationNetwork, device: str = "cpu", *, aligned: bool = True) -> None:
+    def __init__(
+        self,
+        model: TemporalPropagationNetwork,
+        device: str = "cpu",
+        *,
+        aligned: bool = True,
+        motion: MotionEstimator | None = None,
+    ) -> None:
         self._placed = Placed(channels_last(model), device)
         self.aligned = aligned
-        self._motion = MotionEstimator()
+        self._motion = motion or MotionEstimator()
 
     @classmethod
     def load(cls, name: str = "tpn-color", device: str = "cpu", *, aligned: bool = True) -> Carrier:

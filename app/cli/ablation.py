@@ -1,4 +1,5 @@
-"""`bench ablation NETWORK`: trains variants of a network that each lack one part, and prints what that costs."""
+"""`bench ablation NETWORK`: trains variants of a network that each lack one part, and prints what that costs; or
+switches off one part of carrying at a time."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from app.cli.train import check_data
 
 if TYPE_CHECKING:
     from propagation.bench.ablation import AblationTable
+    from propagation.bench.carry_parts import PartsTable
 
 Progress = Callable[[int, int, str], None]
 
@@ -29,9 +31,9 @@ def choose(words: Sequence[str]) -> tuple[str, list[str]]:
 
 def measure(
     network: str, folders: list[Path], minutes: float, data: Path, runs: Path, limit: int | None, progress: Progress
-) -> AblationTable:
+) -> AblationTable | PartsTable:
     """Trains every variant of a network for `minutes` on the training folders of `data`, in `runs`, and judges all on
-    the pictures or clips of `folders`."""
+    the pictures or clips of `folders`; `carry` trains nothing."""
     return NETWORKS[network](folders, minutes, data, runs, limit, progress)
 
 
@@ -60,8 +62,19 @@ def _tpn(
     return ablation.run("published tpn", variants, judge, folder, minutes, progress)
 
 
+def _carry(
+    folders: list[Path], minutes: float, data: Path, runs: Path, limit: int | None, progress: Progress
+) -> PartsTable:
+    from propagation.bench import carry_parts
+
+    if len(folders) != 1:
+        raise click.UsageError("ablation carry measures one FOLDER of clips")
+    return carry_parts.run(folders[0], limit, progress)
+
+
 # Name -> what trains and judges its variants.
-NETWORKS: dict[str, Callable[[list[Path], float, Path, Path, int | None, Progress], AblationTable]] = {
+NETWORKS: dict[str, Callable[[list[Path], float, Path, Path, int | None, Progress], AblationTable | PartsTable]] = {
+    "carry": _carry,
     "spn": _spn,
     "tpn": _tpn,
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from app.cli.bench_carry import CarryReport
     from kernels.bench import KernelTable
-    from propagation.bench.ablation import AblationTable
     from propagation.bench.densify import DensifyTable
     from propagation.bench.hdr import HdrTable
-    from propagation.bench.long import LongTable
-    from propagation.bench.pipeline import PipelineTable
     from propagation.densify import Densifier
 
     Floats = NDArray[np.float32]
@@ -36,6 +32,14 @@ OURS = "Huecast"
 PUBLISHED = "SPN as published"
 PUBLISHED = "SPN as published"
 DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp4"
+
+
+class Table(Protocol):
+    """What is printed in the end."""
+
+    def markdown(self) -> str: ...
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 @click.command("bench", short_help="Measure against the baselines and print the tables.")
@@ -49,7 +53,7 @@ DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help="Pictures of each folder (densify), frames of each clip, clips of each panorama (hdr).",
+    help="Pictures or clips of each folder (densify, ablation), frames of each clip, clips of each panorama (hdr).",
 )
 @click.option("--long", "long_shot", is_flag=True, help="One annotation, 200 frames of corgi and music (propagate).")
 @click.option(
@@ -92,7 +96,8 @@ def command(
     carries them. `hdr` takes the folder that holds the validation panoramas. `kernels` takes none and measures the
     scans on this machine. `ablation spn` trains the network without one part at a time and judges on FOLDER like
     `densify`, `ablation tpn` the published temporal network with and without its switch and judges on the clips of
-    FOLDER; stopped, they go on where they were.
+    FOLDER; stopped, they go on where they were. `ablation carry` trains nothing: it switches off one part of carrying
+    at a time.
     """
     from app import machine
     from app.cli.progress import print_json, shown
@@ -107,7 +112,7 @@ def command(
     machine.set_threads(threads)
     target = machine.choose_device(device)
     with _folders(folders) as chosen, shown("measure", progress_form) as progress:
-        table: DensifyTable | CarryReport | LongTable | PipelineTable | HdrTable | KernelTable | AblationTable
+        table: Table
         if what == "ablation":
             table = ablation.measure(network, chosen, minutes, Path(data), Path(runs), limit, progress)
         elif what == "kernels":

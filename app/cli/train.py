@@ -14,8 +14,11 @@ RECIPES = {
     "spn-published": ("propagation.training.spn_published", "SpnPublishedRecipe"),
     "tpn-belief": ("propagation.training.tpn_belief", "TpnBeliefRecipe"),
     "tpn-color": ("propagation.training.tpn_color", "TpnColorRecipe"),
+    "tpn-hdr": ("propagation.training.tpn_hdr", "TpnHdrRecipe"),
     "tpn-published": ("propagation.training.tpn_published", "TpnPublishedRecipe"),
 }
+# Of data folders that are not "A and B": what licence they come under.
+TIERS = {"hdr/env_cc0_pmndrs": "A, CC0"}
 DEFAULT_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 WEIGHTS_VERSION = "2"
 
@@ -62,9 +65,17 @@ def check_data(data: Path, folders: tuple[str, ...]) -> None:
 
 
 def training_files(data: Path, folders: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What the header of the weights says they were trained on: every file by name, under its folder."""
+    """What the header of the weights says they were trained on: every file by name, under its folder. Panoramas that
+    only measure are left out, as the recipes do."""
+    from propagation.bench.panoramas import VALIDATION
+
+    measuring = {data / "hdr" / name for name in VALIDATION}
     return [
-        {"folder": folder, "tiers": "A and B", "files": sorted(path.name for path in (data / folder).iterdir())}
+        {
+            "folder": folder,
+            "tiers": TIERS.get(folder, "A and B"),
+            "files": sorted(path.name for path in (data / folder).iterdir() if path not in measuring),
+        }
         for folder in folders
     ]
 

@@ -17,15 +17,14 @@ RECIPES = {
     "tpn-hdr": ("propagation.training.tpn_hdr", "TpnHdrRecipe"),
     "tpn-published": ("propagation.training.tpn_published", "TpnPublishedRecipe"),
 }
-# Of data folders that are not "A and B": what licence they come under.
-TIERS = {"hdr/env_cc0_pmndrs": "A, CC0"}
+TIERS = {"hdr/env_cc0_pmndrs": "A, CC0"}  # and the licence, of folders that are not of "A and B"
 DEFAULT_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 WEIGHTS_VERSION = "2"
 
 
 @click.command("train", short_help="Train a network.")
 @click.argument("name", metavar="NAME", type=click.Choice(list(RECIPES)))
-@click.option("--data", default=str(DEFAULT_DATA), metavar="FOLDER", help="The folder of clips and photos to train on.")
+@click.option("--data", default=str(DEFAULT_DATA), metavar="FOLDER", help="The folder of the media to train on.")
 @click.option("--runs", default="runs", show_default=True, metavar="FOLDER", help="Where runs keep their checkpoints.")
 @click.option("--minutes", type=click.FloatRange(min=0.05), help="How long to train; default: what the recipe says.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use; default: every core.")

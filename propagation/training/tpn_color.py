@@ -27,7 +27,7 @@ FOLDERS = ("clips", "photos")  # the photos by way of the spatial network that i
 HELD_OUT_EVERY = 23
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LossWeights:
     """Of the parts of the loss, beside the mean absolute error's 1."""
 
@@ -37,7 +37,7 @@ class LossWeights:
     error_weight: float = 0.02
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TpnColorRecipe(LossWeights):
     loop: LoopConfig = LoopConfig(minutes=44, rate=5e-4)
     workers: int = 2

@@ -45,7 +45,7 @@ CHANNELS = ((0, 1), (2, 1))
 SCORED_WALKS = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TpnHdrRecipe(LossWeights):
     loop: LoopConfig = LoopConfig(minutes=30, rate=5e-4, warm_up=100)
     workers: int = 2

@@ -14,15 +14,17 @@ RECIPES = {
     "spn-published": ("propagation.training.spn_published", "SpnPublishedRecipe"),
     "tpn-belief": ("propagation.training.tpn_belief", "TpnBeliefRecipe"),
     "tpn-color": ("propagation.training.tpn_color", "TpnColorRecipe"),
+    "tpn-hdr": ("propagation.training.tpn_hdr", "TpnHdrRecipe"),
     "tpn-published": ("propagation.training.tpn_published", "TpnPublishedRecipe"),
 }
+TIERS = {"hdr/env_cc0_pmndrs": "A, CC0"}  # and the licence, of folders that are not of "A and B"
 DEFAULT_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 WEIGHTS_VERSION = "2"
 
 
 @click.command("train", short_help="Train a network.")
 @click.argument("name", metavar="NAME", type=click.Choice(list(RECIPES)))
-@click.option("--data", default=str(DEFAULT_DATA), metavar="FOLDER", help="The folder of clips and photos to train on.")
+@click.option("--data", default=str(DEFAULT_DATA), metavar="FOLDER", help="The folder of the media to train on.")
 @click.option("--runs", default="runs", show_default=True, metavar="FOLDER", help="Where runs keep their checkpoints.")
 @click.option("--minutes", type=click.FloatRange(min=0.05), help="How long to train; default: what the recipe says.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use; default: every core.")
@@ -62,9 +64,17 @@ def check_data(data: Path, folders: tuple[str, ...]) -> None:
 
 
 def training_files(data: Path, folders: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What the header of the weights says they were trained on: every file by name, under its folder."""
+    """What the header of the weights says they were trained on: every file by name, under its folder. Panoramas that
+    only measure are left out, as the recipes do."""
+    from propagation.bench.panoramas import VALIDATION
+
+    measuring = {data / "hdr" / name for name in VALIDATION}
     return [
-        {"folder": folder, "tiers": "A and B", "files": sorted(path.name for path in (data / folder).iterdir())}
+        {
+            "folder": folder,
+            "tiers": TIERS.get(folder, "A and B"),
+            "files": sorted(path.name for path in (data / folder).iterdir() if path not in measuring),
+        }
         for folder in folders
     ]
 

@@ -37,7 +37,7 @@ RESPONSE, CHAIN, GAMMA = "response fit of the key", "key by DIS chain", "gamma 2
 BORDER_PX = 3  # on either side of the edge of a clipped region
 # Floors, each against the best baseline of the same run.
 ERROR_SHARE, ONE_SIDED_DB, TWO_SIDED_DB, GRADIENT, FLICKER_SHARE, DIS_CALLS = 0.6, 3.0, 4.0, 1.1, 0.8, 6.0
-_AB_A_DECADE = np.float32(30)  # units of a* and b* that stand for a factor of 10 in light
+AB_A_DECADE = np.float32(30)  # units of a* and b* that stand for a factor of 10 in light
 _TIMED_FRAMES = 20  # as many as are carried from a key
 
 
@@ -287,11 +287,11 @@ def tpn_alone(
     lightness = [np.ascontiguousarray(to_lab(frame)[..., 0]) for frame in frames]
     found = []
     for channels in ((0, 1), (2, 1)):
-        given = {n: np.ascontiguousarray((x[..., channels] - middle) * _AB_A_DECADE) for n, x in logs.items()}
+        given = {n: np.ascontiguousarray((x[..., channels] - middle) * AB_A_DECADE) for n, x in logs.items()}
         carried = carry(lightness.__getitem__, given, 0, len(frames), carrier=carrier)
         found.append([each.values for each in carried])
     for index, (one, other) in enumerate(zip(*found, strict=True)):
-        log_light = np.dstack([one, other[..., :1]]) / _AB_A_DECADE + middle
+        log_light = np.dstack([one, other[..., :1]]) / AB_A_DECADE + middle
         yield index, np.asarray(10**log_light, np.float32)
 
 

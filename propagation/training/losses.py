@@ -21,6 +21,12 @@ def weighted_absolute(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tenso
     return ((predicted - truth).abs().mean(1, keepdim=True) * weight).sum() / (weight.sum() + 1.0)
 
 
+def weighted_squared(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean of (predicted - truth)^2 (B, C, H, W) under weights (B, 1, H, W), which get no gradient."""
+    weight = weight.detach()
+    return (((predicted - truth) ** 2).mean(1, keepdim=True) * weight).sum() / (weight.sum() + 1.0)
+
+
 def mean_squared(predicted: Tensor, truth: Tensor) -> Tensor:
     """Mean of (predicted - truth)^2."""
     return ((predicted - truth) ** 2).mean()

@@ -8,9 +8,10 @@ have left (drift is trained against) at many distances from the key. Motion is c
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -105,34 +106,56 @@ class _View:
         return back, forth
 
 
+class View(Protocol):
+    """How a walk sees its sequence."""
+
+    def frame(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """L* (H, W) and the true property (H, W, 2) of a frame."""
+
+    def motion(self, now: int, came: int) -> tuple[Floats, Floats] | tuple[None, None]:
+        """Motion from frame `now` to its neighbor `came` and back, each (H, W, 2); None to have it estimated."""
+
+
+V = TypeVar("V", bound=View)
+
+
 @dataclass
-class _Walk:
-    view: _View
+class Walk(Generic[V]):
+    """A view with the tracker that follows its key. order: frame indices, the key first; position: in it, of now."""
+
+    view: V
     tracker: Tracker
-    order: list[int]  # frame indices, the key first
-    position: int
+    order: list[int]
+    position: int = 0
+
+    @property
+    def now(self) -> int:
+        """The index of the frame that the walk is at."""
+        return self.order[self.position]
 
 
-class Walks:
-    """Endless walks over random sequences; `step` gives a batch, `accept` takes the network's results back."""
+class Rollouts(ABC, Generic[V]):
+    """Endless walks, `count` at a time; `step` gives a batch, `accept` takes the network's results back."""
 
-    def __init__(self, material: list[MovingSequence], config: WalkConfig) -> None:
-        self.material, self.config = material, config
-        self._walks: list[_Walk] = []
-        self._motion = MotionEstimator()
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.walks: list[Walk[V]] = []
         self._lights: list[Floats] = []
 
+    @abstractmethod
+    def start(self, rng: np.random.Generator) -> Walk[V]:
+        """A new walk, at its key."""
+
     def step(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """lightness (B, 1, H, W), clues (B, 12, H, W), true color (B, 2, H, W)."""
-        kept = [walk for walk in self._walks if walk.position + 1 < len(walk.order)]
-        self._walks = kept + [self._start(rng) for _ in range(self.config.walks - len(kept))]
+        """lightness (B, 1, H, W), clues (B, 12, H, W), true property (B, 2, H, W)."""
+        kept = [walk for walk in self.walks if walk.position + 1 < len(walk.order)]
+        self.walks = kept + [self.start(rng) for _ in range(self._count - len(kept))]
         clues, truths, self._lights = [], [], []
-        for walk in self._walks:
-            came, walk.position = walk.order[walk.position], walk.position + 1
-            now = walk.order[walk.position]
-            light, ab = walk.view.frame(now, rng)
-            clues.append(walk.tracker.clues(walk.tracker.follow(light, *walk.view.motion(now, came))))
-            truths.append(ab.transpose(2, 0, 1))
+        for walk in self.walks:
+            came, walk.position = walk.now, walk.position + 1
+            light, values = walk.view.frame(walk.now, rng)
+            clues.append(walk.tracker.clues(walk.tracker.follow(light, *walk.view.motion(walk.now, came))))
+            truths.append(values.transpose(2, 0, 1))
             self._lights.append(light)
         stacks = (np.stack(self._lights)[:, None], np.stack(clues), np.stack(truths))
         lightness, seen, truth = (torch.from_numpy(np.ascontiguousarray(stack)) for stack in stacks)
@@ -140,10 +163,20 @@ class Walks:
 
     def accept(self, values: Tensor, error: Tensor) -> None:
         """The network's results for the last batch, (B, 2, H, W) and (B, 1, H, W)."""
-        for walk, light, value, e in zip(self._walks, self._lights, values.detach(), error.detach(), strict=True):
+        for walk, light, value, e in zip(self.walks, self._lights, values.detach(), error.detach(), strict=True):
             walk.tracker.accept(light, np.ascontiguousarray(value.permute(1, 2, 0).numpy()), e[0].numpy().copy())
 
-    def _start(self, rng: np.random.Generator) -> _Walk:
+
+class Walks(Rollouts[_View]):
+    """Walks for color over random sequences."""
+
+    def __init__(self, material: list[MovingSequence], config: WalkConfig) -> None:
+        super().__init__(config.walks)
+        self.material, self.config = material, config
+        self._motion = MotionEstimator()
+
+    def start(self, rng: np.random.Generator) -> Walk[_View]:
+        """A walk of random length, either way, over a random crop of a random sequence."""
         sequence = self.material[int(rng.integers(len(self.material)))]
         count, h, w = sequence.frames.shape[:3]
         size = self.config.size
@@ -159,4 +192,4 @@ class Walks:
         view = _View(sequence, size, window, bool(rng.random() < 0.5), float(rng.uniform(0.7, 1.3)), wear)
         light, ab = view.frame(order[0], rng)
         motion = self._motion if rng.random() >= self.config.unaligned else None
-        return _Walk(view, Tracker(light, ab, motion=motion), order, 0)
+        return Walk(view, Tracker(light, ab, motion=motion), order)

@@ -25,7 +25,7 @@ __all__ = ["FOLDERS", "NAME", "TpnBeliefRecipe", "train"]
 NAME = "tpn-color"  # it replaces the weights that it starts from
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TpnBeliefRecipe(TpnColorRecipe):
     loop: LoopConfig = LoopConfig(minutes=9, rate=1e-3, warm_up=50, decay=0.0)
     start: str = "tpn-color"

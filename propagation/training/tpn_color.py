@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.training.loop import LoopConfig, Run
 from propagation.training.losses import laplace_nll, log_squared, mean_absolute, mean_squared, weighted_absolute
-from propagation.training.rollouts import MovingSequence, WalkConfig, Walks, moving_sequences
+from propagation.training.rollouts import MovingSequence, Rollouts, WalkConfig, Walks, moving_sequences
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 NAME = "tpn-color"
@@ -25,33 +27,52 @@ FOLDERS = ("clips", "photos")  # the photos by way of the spatial network that i
 HELD_OUT_EVERY = 23
 
 
-@dataclass(frozen=True)
-class TpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=44, rate=5e-4)
-    workers: int = 2
-    walks: WalkConfig = WalkConfig(walks=2)  # a worker
-    start: str = "spn-color"  # the spatial network that it starts from
-    length: int = 24
-    per_clip: int = 4
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Of the parts of the loss, beside the mean absolute error's 1."""
+
     squared_weight: float = 1.0  # few, large errors are what occlusions leave
     carried_weight: float = 0.5  # of the loss on what the scans bring, where the candidates are doubtful
     log_weight: float = 0.02
     error_weight: float = 0.02
 
 
+@dataclass(frozen=True, kw_only=True)
+class TpnColorRecipe(LossWeights):
+    loop: LoopConfig = LoopConfig(minutes=44, rate=5e-4)
+    workers: int = 2
+    walks: WalkConfig = WalkConfig(walks=2)  # a worker
+    start: str = "spn-color"  # the spatial network that it starts from
+    length: int = 24
+    per_clip: int = 4
+
+
 def loss_of(
     model: TemporalPropagationNetwork, walks: Walks, recipe: TpnColorRecipe, rng: np.random.Generator
 ) -> Tensor:
-    """Loss of one step of all walks; convolutions in bfloat16, scans in float32."""
-    lightness, clues, color = walks.step(rng)
+    """Loss of one step of all walks."""
+    out, color = advance(model, walks, rng)
+    return loss_between(out, color, recipe)
+
+
+def advance(
+    model: TemporalPropagationNetwork, walks: Rollouts[Any], rng: np.random.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    """One step of all walks: the network's results and the truth; convolutions in bfloat16, scans in float32."""
+    lightness, clues, truth = walks.step(rng)
     with fast_convolutions():
         out = model(lightness, clues)
     walks.accept(out["values"], out["error"])
-    values, truth = out["values"] / AB_SCALE, color / AB_SCALE
-    loss: Tensor = mean_absolute(values, truth) + recipe.squared_weight * mean_squared(values, truth)
-    loss = loss + recipe.log_weight * log_squared(values, truth)
-    loss = loss + recipe.carried_weight * weighted_absolute(out["carried"] / AB_SCALE, truth, out["doubt"])
-    return loss + recipe.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
+    return out, truth
+
+
+def loss_between(out: Mapping[str, Tensor], property_: Tensor, weights: LossWeights) -> Tensor:
+    """The weighted sum of the losses on what the network returns, the true property (B, 2, H, W) given."""
+    values, truth = out["values"] / AB_SCALE, property_ / AB_SCALE
+    loss: Tensor = mean_absolute(values, truth) + weights.squared_weight * mean_squared(values, truth)
+    loss = loss + weights.log_weight * log_squared(values, truth)
+    loss = loss + weights.carried_weight * weighted_absolute(out["carried"] / AB_SCALE, truth, out["doubt"])
+    return loss + weights.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
 
 
 def score(model: nn.Module, material: list[MovingSequence]) -> dict[str, float]:

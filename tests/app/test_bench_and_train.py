@@ -188,6 +188,15 @@ def test_training_writes_weights_that_say_what_they_are(
     assert header.scores == {"PSNR ab": 2}
 
 
+def test_the_header_leaves_out_panoramas_that_only_measure(tmp_path: Path) -> None:
+    folder = tmp_path / "hdr" / "env_cc0_pmndrs"
+    folder.mkdir(parents=True)
+    for name in ("lobby.hdr", "forest.hdr", "city.hdr"):
+        (folder / name).touch()
+    (entry,) = app.cli.train.training_files(tmp_path, ("hdr/env_cc0_pmndrs",))
+    assert entry == {"folder": "hdr/env_cc0_pmndrs", "tiers": "A, CC0", "files": ["city.hdr", "forest.hdr"]}
+
+
 def test_training_data_that_is_not_there(run_cli: Run, tmp_path: Path) -> None:
     ran = run_cli("train", "spn-color", "--data", tmp_path / "gone", "--runs", tmp_path / "runs")
     assert ran.code == 3

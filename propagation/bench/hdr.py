@@ -281,7 +281,7 @@ def tpn_alone(
     frames: Sequence[NDArray[np.uint8]], keys: Mapping[int, Floats], carrier: Carrier
 ) -> Iterator[tuple[int, Floats]]:
     """The temporal network alone on log10 light, two channels at a time, as it is for color: neither the camera nor the
-    frame's own code values speak. The network was trained on a* and b*, so light is given at their scale."""
+    frame's own code values speak. The network learned on a* and b* before light, so light is given at their scale."""
     logs = {n: _log(light) for n, light in keys.items()}
     middle = np.float32(np.median(logs[min(logs)]))
     lightness = [np.ascontiguousarray(to_lab(frame)[..., 0]) for frame in frames]

@@ -11,8 +11,9 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from propagation.alignment import CLUES, MotionEstimator, luma8
+from propagation.bench.panoramas import FOLDER, VALIDATION, training_panoramas
 from propagation.bench.protocol import to_lab
-from propagation.training import clips, spn_color, spn_published, tpn_color
+from propagation.training import clips, spn_color, spn_published, tpn_color, tpn_hdr
 from propagation.training.film import age
 from propagation.training.hints import sample_hints
 from propagation.training.losses import srgb_of_lab
@@ -20,10 +21,11 @@ from propagation.training.rollouts import MovingSequence, WalkConfig, Walks
 from propagation.training.stills import StillSource, flat_field, photo_paths
 from propagation.weights import read_header, weights_path
 
-TRAINABLE = {"photos", "clips"}
+PANORAMAS = f"hdr/{FOLDER}"
+TRAINABLE = {"photos", "clips", PANORAMAS}
 
 
-@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_color])
+@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_color, tpn_hdr])
 def test_recipes_and_shipped_weights_name_no_folder_that_may_not_train(recipe):
     assert set(recipe.FOLDERS) <= TRAINABLE
     header = read_header(weights_path(recipe.NAME))
@@ -31,12 +33,17 @@ def test_recipes_and_shipped_weights_name_no_folder_that_may_not_train(recipe):
     assert {entry["folder"] for entry in header.data} <= TRAINABLE
     text = str(header.data)
     assert not any(word in text for word in ("validation", "kodak", "flower", "friday", "davis", "archive"))
+    panoramas = {name for entry in header.data if entry["folder"] == PANORAMAS for name in entry["files"]}
+    assert bool(panoramas) == (PANORAMAS in recipe.FOLDERS)
+    assert not panoramas & {Path(name).name for name in VALIDATION}
 
 
 def test_shipped_weights_name_files_that_are_in_those_folders(shared_data):
-    for recipe in (spn_color, spn_published, tpn_color):
+    panoramas = {path.name for path in training_panoramas(shared_data / "hdr").values()}
+    for recipe in (spn_color, spn_published, tpn_color, tpn_hdr):
         for entry in read_header(weights_path(recipe.NAME)).data:
-            assert set(entry["files"]) == {path.name for path in (shared_data / entry["folder"]).iterdir()}
+            there = {path.name for path in (shared_data / entry["folder"]).iterdir()}
+            assert set(entry["files"]) == (panoramas if entry["folder"] == PANORAMAS else there)
 
 
 def picture(seed: int, h: int = 90, w: int = 120) -> np.ndarray:

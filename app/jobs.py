@@ -118,18 +118,19 @@ def propagate_job(
     with ExitStack() as stack:
         clip = stack.enter_context(open_clip(settings.clip))
         run = _Propagation(settings, clip, cancel)
-        yield from run.check()
-        writer = stack.enter_context(run.open_output())
         stages = pipeline or real()
-        device = machine.choose_device(settings.device)
         with machine.side_by_side(), closing(
             find_shots(clip, run.frames, settings.keyframes, stages, cancel)
         ) as shots:
             # They are searched in a thread of their own. Whatever the first new frame needs besides is done meanwhile.
-            yield next(shots)
+            begun = next(shots)
+            source = stack.enter_context(open_clip(settings.clip))
+            yield from run.check(source)
+            writer = stack.enter_context(run.open_output())
+            device = machine.choose_device(settings.device)
+            yield begun
             densifier = stages.load_densifier(device) if run.needs_filling else None
             carrier = stages.load_carrier(device)
-            source = stack.enter_context(open_clip(settings.clip))
             lightness = LightnessReader(source, run.shape, cancel, lent_bytes=LENT_BYTES)
             lightness.at(min(keyframe.index for keyframe in settings.keyframes))
             cuts = yield from shots
@@ -145,7 +146,8 @@ def propagate_job(
 
 
 class _Propagation:
-    """One propagation: what was checked of it, and its frames on their way out."""
+    """One propagation: what was checked of it, and its frames on their way out. Raises HintError, RangeError and
+    OutputError where its settings cannot be right."""
 
     def __init__(self, settings: PropagateSettings, clip: Clip, cancel: CancelToken) -> None:
         self.settings = settings
@@ -158,6 +160,8 @@ class _Propagation:
         self._lies: dict[int, Registration] = {}
         self._left_alone = 0
         self._by_index = {keyframe.index: keyframe for keyframe in settings.keyframes}
+        check_keyframes(settings.keyframes, self.info.frame_count)
+        refuse_own_input(settings, self.info, self.frames)
 
     @property
     def needs_filling(self) -> bool:
@@ -165,14 +169,12 @@ class _Propagation:
         hints = any(keyframe.kind == "hints" for keyframe in self.settings.keyframes)
         return hints or not all(lies.is_whole for lies in self._lies.values())
 
-    def check(self) -> Iterator[Progress]:
-        """Reads every key frame once and lays it onto its frame, so that a wrong one is found before any work is
-        done."""
-        check_keyframes(self.settings.keyframes, self.info.frame_count)
-        refuse_own_input(self.settings, self.info, self.frames)
+    def check(self, source: Clip) -> Iterator[Progress]:
+        """Reads every key frame once and lays it onto its frame of `source`, the same clip: a wrong one is found before
+        any work is done."""
         for done, (index, keyframe) in enumerate(sorted(self._by_index.items())):
             self.cancel.check()
-            lab = coloring.lab_of(self.clip.frame(index))
+            lab = coloring.lab_of(source.frame(index))
             remarks = [self._remark_on_color(lab) if done == 0 else "", self._register(keyframe, lab[..., 0])]
             yield Progress("check", done + 1, len(self._by_index), index, " ".join(filter(None, remarks)))
 

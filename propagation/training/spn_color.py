@@ -28,7 +28,7 @@ FOLDERS = ("photos", "clips")  # the only folders of the data collection that th
 
 @dataclass(frozen=True)
 class SpnColorRecipe:
-    loop: LoopConfig = LoopConfig(minutes=25, rate=8e-4)
+    loop: LoopConfig = LoopConfig(minutes=21, rate=8e-4)
     network: SpnConfig = SpnConfig()
     start: str = "spn-color"  # weights to go on from, tensor by tensor where names and shapes agree; "" for none
     size: int = 256

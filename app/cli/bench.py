@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 OURS = "Huecast"
 PUBLISHED = "SPN as published"
-PUBLISHED = "SPN as published"
 DEMO_CLIP = Path(__file__).resolve().parents[2] / "assets" / "demo" / "flower.mp4"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from propagation.bench.hdr import AB_A_DECADE
 from propagation.bench.panoramas import FOLDER as PANORAMAS
 from propagation.bench.panoramas import PanoramaClip, read_panorama, training_panoramas
 from propagation.bench.protocol import to_lab
-from propagation.hdr.response import FLOOR
+from propagation.hdr.carrying import log_of
 from propagation.precision import channels_last
 from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
@@ -70,7 +71,7 @@ class LightView:
     def frame(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """L* (H, W) of the 8-bit picture and log10 light (H, W, 2) less `middle`, `AB_A_DECADE` units a decade."""
         lightness = to_lab(self._turned(self.clip.frames[index]))[..., 0]
-        values = (log_light(self._turned(self.clip.truth[index][..., self.channels])) - self.middle) * AB_A_DECADE
+        values = (log_of(self._turned(self.clip.truth[index][..., self.channels])) - self.middle) * AB_A_DECADE
         return np.ascontiguousarray(lightness), np.ascontiguousarray(values, np.float32)
 
     def motion(self, now: int, came: int) -> tuple[None, None]:
@@ -82,7 +83,7 @@ class LightView:
         """(H, W): where the camera shows white and the light is above it."""
         return np.asarray(self._turned(self.clip.clipped(index)))
 
-    def _turned(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
+    def _turned(self, picture: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(picture[:, ::-1] if self.mirror else picture)
 
 
@@ -101,18 +102,13 @@ class LightWalks(Rollouts[LightView]):
         order = list(range(count)) if rng.random() < 0.5 else list(reversed(range(count)))
         length = int(rng.integers(min(self.shortest, count - 1), count))
         channels = CHANNELS[int(rng.integers(len(CHANNELS)))]
-        middle = np.float32(np.median(log_light(clip.truth[order[0]])))
+        middle = np.float32(np.median(log_of(clip.truth[order[0]])))
         view = LightView(clip, channels, bool(rng.random() < 0.5), middle)
         return Walk(view, Tracker(*view.frame(order[0], rng), motion=self._motion), order[: length + 1])
 
     def clipped(self) -> Tensor:
         """(B, 1, H, W): 1 on clipped pixels of the last step's batch, else 0."""
         return torch.from_numpy(np.stack([walk.view.clipped(walk.now) for walk in self.walks])[:, None]).float()
-
-
-def log_light(light: NDArray[np.generic]) -> Floats:
-    """log10 of light in units of white, at least `FLOOR`."""
-    return np.asarray(np.log10(np.maximum(light, np.float32(FLOOR))), np.float32)
 
 
 def materials(data: Path, cache: Path, recipe: TpnHdrRecipe) -> tuple[HdrMaterial, HdrMaterial]:

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from kernels.threads import run_parts
@@ -35,17 +34,19 @@ FrameOf = Callable[[int], Codes]
 # Code value of 0..255 up to which a channel tells nothing of light or motion.
 CRUSHED = 3
 # Between these a code value tells exposure: no toe, no shoulder, no noise.
-_STEADY = (48, 12)  # from the first up to so many below clipping
-_EXPOSURE_STEP = 3  # every third pixel of every third line tells enough
-_FEWEST = 200  # such pixels that a frame's exposure is taken from, else that of the frame before holds
-_NEARLY_WHITE = 18  # 8-bit luma below clipping from which picture and key are not compared any more
-_DIFFERS = 12.0  # 8-bit luma between picture and shown key at which a pixel is doubted
-_DRIFT_PX = 3.0  # correction of this length is doubted like a round trip of half a pixel
-_KNOWN, _UNKNOWN = 0.03, 0.5  # expected error of log10 light where the key is trusted, and where nothing is known
+STEADY = (48, 12)  # from the first up to so many below clipping
+EXPOSURE_STEP = 3  # every third pixel of every third line tells enough
+FEWEST = 200  # such pixels that a frame's exposure is taken from, else that of the frame before holds
+_NEARLY_WHITE = 18  # 8-bit luma below clipping, see `nearly_white`
+DIFFERS = 12.0  # 8-bit luma between picture and shown key at which a pixel is doubted
+DIFFERENCE_PX = 1.0  # standard deviation over which that difference is looked at
+BORDER_PX = 4  # flow so near the key's own border sees its replicated edge
+DRIFT_PX = 3.0  # correction of this length is doubted like a round trip of half a pixel
+KNOWN, UNKNOWN = 0.03, 0.5  # expected error of log10 light where the key is trusted, and where nothing is known
 _STEPS = 2048  # of log10 light that the camera is tabulated in
 _LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # those of `grey8`
-_TRUSTED = 0.9  # trust from which nothing is filled in
-_FALLBACK = 1e-3  # weight of the key's usual highlight in a highlight that the key does not show
+TRUSTED = 0.9  # trust from which nothing is filled in
+FALLBACK = 1e-3  # weight of the key's usual highlight in a highlight that the key does not show
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +119,9 @@ class _Walk:
         # From a pixel to where the key has it. Offsets rather than places: what enters the picture has then come from
         # outside the key, and not from its border.
         self._to_key = np.full_like(self._grid, np.array(key.shift, np.float32))
-        self._log_exposure = _Exposure(code_values, key.response).of(key.log_light, 0.0)
-        self._usual = _usual_highlight(key.log_light, key.response, self._log_exposure)
-        self._white = np.uint8(np.dot(_LUMA_WEIGHTS, key.response.clipped_from) - _NEARLY_WHITE)
+        self._log_exposure = Exposure(code_values, key.response).of(key.log_light, 0.0)
+        self._usual = usual_highlight(key.log_light, key.response, self._log_exposure)
+        self._white = nearly_white(key.response)
         self._pace: NDArray[np.float64] | None = None
         self._own = MotionEstimator()
 
@@ -131,17 +132,17 @@ class _Walk:
         sure = shows * believed(back + sampled(forth, self._grid + back))
         moved, self._pace = follow_the_sure(back, sure, self._pace)
         self._to_key = sampled(self._to_key, self._grid + moved) + moved
-        exposure = _Exposure(code_values, self._key.response)
+        exposure = Exposure(code_values, self._key.response)
         log_light, shown = self._show(exposure)
         self._correct(grey, shown, shows)
         log_light, shown = self._show(exposure)
         trust = self._trust(grey, shown)
         log_light, trust = self._filled(log_light, trust, grey, code_values)
-        error = np.asarray(_KNOWN + (_UNKNOWN - _KNOWN) * (1 - trust), np.float32)
+        error = np.asarray(KNOWN + (UNKNOWN - KNOWN) * (1 - trust), np.float32)
         positions = self._grid + self._to_key
         return CarriedLight(index, start, log_light, error, positions, self._log_exposure)
 
-    def _show(self, exposure: _Exposure) -> tuple[Floats, NDArray[np.uint8]]:
+    def _show(self, exposure: Exposure) -> tuple[Floats, NDArray[np.uint8]]:
         """The key's light moved here, and the luma that the camera makes of it at this frame's exposure."""
         log_light = sampled(self._key.log_light, self._grid + self._to_key)
         self._log_exposure = exposure.of(log_light, self._log_exposure, inside(self._to_key) > 0)
@@ -151,29 +152,28 @@ class _Walk:
         left = self._own.flow(grey, shown)
         there = self._grid + left
         apart = cv2.absdiff(grey, sampled(shown, there)).astype(np.float32)
-        agrees = np.exp(apart * apart * np.float32(-1 / _DIFFERS**2))
-        # Flow near the key's own border sees its replicated edge.
-        seen = cv2.erode(inside(self._to_key), np.ones((9, 9), np.uint8))
-        sure = shows * believed(left * np.float32(0.5 / _DRIFT_PX)) * agrees * seen
+        agrees = np.exp(apart * apart * np.float32(-1 / DIFFERS**2))
+        seen = cv2.erode(inside(self._to_key), np.ones((2 * BORDER_PX + 1,) * 2, np.uint8))
+        sure = shows * believed(left * np.float32(0.5 / DRIFT_PX)) * agrees * seen
         correction, _ = follow_the_sure(left, sure)
         self._to_key = sampled(self._to_key, self._grid + correction) + correction
 
     def _trust(self, grey: NDArray[np.uint8], shown: NDArray[np.uint8]) -> Floats:
         # White is white: what both show as nearly clipped agrees, whatever the light behind it.
         apart = cv2.absdiff(np.minimum(grey, self._white), np.minimum(shown, self._white))
-        difference = cv2.GaussianBlur(apart.astype(np.float32), (0, 0), 1.0)
-        return np.asarray(inside(self._to_key) * np.exp(-((difference / np.float32(2 * _DIFFERS)) ** 2)), np.float32)
+        difference = cv2.GaussianBlur(apart.astype(np.float32), (0, 0), DIFFERENCE_PX)
+        return np.asarray(inside(self._to_key) * np.exp(-((difference / np.float32(2 * DIFFERS)) ** 2)), np.float32)
 
     def _filled(
         self, log_light: Floats, trust: Floats, grey: NDArray[np.uint8], code_values: Codes
     ) -> tuple[Floats, Floats]:
         """The carried light with what is not trusted filled from what is: highlights from highlights."""
         clipped = clipped_pixels(code_values, self._key.response)
-        lacking = clipped & (trust < _TRUSTED)
+        lacking = clipped & (trust < TRUSTED)
         if not lacking.any():
             return log_light, trust
         found, amount = self._from_highlights(log_light, trust * trust * clipped, grey)
-        share = amount[lacking] / (amount[lacking] + _FALLBACK)
+        share = amount[lacking] / (amount[lacking] + FALLBACK)
         usual = self._usual - np.float32(self._log_exposure)
         fill = usual + (found[lacking] - usual) * share[:, None]
         log_light, sure = log_light.copy(), trust.copy()
@@ -222,6 +222,19 @@ def _within(codes: NDArray[np.uint8], levels: Sequence[int]) -> NDArray[np.uint8
 
 def shown_grey(log_light: Floats, response: Response, log_exposure: float) -> NDArray[np.uint8]:
     """(h, w) 8-bit luma of what the camera makes of light (h, w, 3) at an exposure."""
+    from propagation.hdr import motion_rows  # here because numba takes a second to import
+
+    columns, low, scale = luma_table(response)
+    height, width = log_light.shape[:2]
+    out = np.empty((height, width), np.uint8)
+    arguments = (np.ascontiguousarray(log_light), columns, np.float32(scale), np.float32((log_exposure - low) * scale))
+    run_parts(motion_rows.show, (*arguments, out), height, log_light.size)
+    return out
+
+
+def luma_table(response: Response) -> tuple[Floats, float, float]:
+    """(steps + 1, 3) what each channel adds to the 8-bit luma that the camera shows of exposed light; the log10 light
+    of the first step, and steps a unit of it."""
     low, high = float(response.curve.min()), float(response.curve.max())
     table = np.linspace(low, high, _STEPS + 1)
     columns = np.empty((_STEPS + 1, 3), np.float32)
@@ -229,35 +242,23 @@ def shown_grey(log_light: Floats, response: Response, log_exposure: float) -> ND
         codes = np.interp(table, response.curve[:, c], np.arange(LEVELS))
         # A graded white is where its codes end; an ordinary one goes on to 255.
         columns[:, c] = weight * (codes if clipped >= CLIPPED else np.minimum(codes, clipped))
-    height, width = log_light.shape[:2]
-    out = np.empty((height, width), np.uint8)
-    scale = _STEPS / (high - low)
-    arguments = (np.ascontiguousarray(log_light), columns, np.float32(scale), np.float32((log_exposure - low) * scale))
-    run_parts(_show_rows, (*arguments, out), height, log_light.size)
-    return out
+    return columns, low, _STEPS / (high - low)
 
 
-@njit(nogil=True, cache=True)
-def _show_rows(log_light: Any, columns: Any, scale: Any, offset: Any, out: Any, first: int, last: int) -> None:
-    top = np.float32(columns.shape[0] - 1)
-    for y in range(first, last):
-        for x in range(out.shape[1]):
-            luma = np.float32(0.5)
-            for c in range(3):
-                place = min(max(log_light[y, x, c] * scale + offset, np.float32(0)), top)
-                luma += columns[int(place), c]
-            out[y, x] = np.uint8(min(luma, np.float32(255)))
+def nearly_white(response: Response) -> np.uint8:
+    """8-bit luma from which picture and key are not compared any more."""
+    return np.uint8(np.dot(_LUMA_WEIGHTS, response.clipped_from) - _NEARLY_WHITE)
 
 
-class _Exposure:
+class Exposure:
     """A frame's pixels that tell its exposure."""
 
     def __init__(self, code_values: Codes, response: Response) -> None:
-        self._every = slice(None, None, _EXPOSURE_STEP)
+        self._every = slice(None, None, EXPOSURE_STEP)
         codes = to_256(code_values[self._every, self._every])
         clipped = np.array(response.clipped_from, np.uint8)
         self._own = response.log_light(codes)
-        self._steady = (codes >= _STEADY[0]) & (codes <= clipped - _STEADY[1])
+        self._steady = (codes >= STEADY[0]) & (codes <= clipped - STEADY[1])
         self._lit = (codes > CRUSHED) & (codes < clipped)
 
     def of(self, log_light: Floats, before: float, seen: NDArray[np.bool_] | None = None) -> float:
@@ -266,12 +267,12 @@ class _Exposure:
         apart = self._own - log_light[self._every, self._every]
         shown = True if seen is None else seen[self._every, self._every, None]
         for told in (self._steady & shown, self._lit & shown):
-            if int(np.count_nonzero(told)) >= _FEWEST:
+            if int(np.count_nonzero(told)) >= FEWEST:
                 return float(np.median(apart[told]))
         return before
 
 
-def _usual_highlight(log_light: Floats, response: Response, log_exposure: float) -> Floats:
+def usual_highlight(log_light: Floats, response: Response, log_exposure: float) -> Floats:
     """(3,) log10 of exposed light: what the key's clipped pixels usually hold, at least white itself."""
     exposed = log_light + np.float32(log_exposure)
     white = response.white.astype(np.float32)

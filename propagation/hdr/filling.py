@@ -13,9 +13,9 @@ from kernels.scan import DIRECTIONS, line_scan
 Floats = NDArray[np.float32]
 
 # Weights decay by a factor a pixel; 1e-25 keeps ratios exact over any distance that float32 can carry.
-_TINY = 1e-25
-_DECAY = 0.97  # of a pixel's weight from line to line
-_EDGE = 10.0  # change of 8-bit luma between neighbours at which a line hands on a third of that
+TINY = 1e-25
+DECAY = 0.97  # of a pixel's weight from line to line
+EDGE = 10.0  # change of 8-bit luma between neighbours at which a line hands on a third of that
 
 
 def gates_of(
@@ -24,7 +24,7 @@ def gates_of(
     """Four gate tensors (1, 1, 3, H, W) in the order of `kernels.scan.DIRECTIONS`: open inside `passable`, closed
     elsewhere, and held back by edges of `grey`; of `part` of the picture alone."""
     slope = cv2.magnitude(*(cv2.Scharr(grey, cv2.CV_32F, *way) / 32 for way in ((1, 0), (0, 1))))
-    open_ = (passable * np.float32(_DECAY / 3) / (1 + (slope / np.float32(_EDGE)) ** 2))[part]
+    open_ = (passable * np.float32(DECAY / 3) / (1 + (slope / np.float32(EDGE)) ** 2))[part]
     gate = torch.from_numpy(np.ascontiguousarray(open_, np.float32)).expand(1, 1, 3, *open_.shape).contiguous()
     return [gate] * 4
 
@@ -39,6 +39,6 @@ def spread(values: Floats, weight: Floats, gates: list[torch.Tensor]) -> tuple[F
         for direction, gate in zip(DIRECTIONS, gates, strict=True):
             # Added by numpy: torch's threads would wait for those that estimate motion meanwhile.
             found += line_scan(maps, gate, direction, norm="none")[0].numpy()
-    amount = np.where(found[-1] > _TINY, found[-1], np.float32(0))
-    means = np.where(amount > 0, found[:-1] / np.maximum(amount, np.float32(_TINY)), np.float32(0))
+    amount = np.where(found[-1] > TINY, found[-1], np.float32(0))
+    means = np.where(amount > 0, found[:-1] / np.maximum(amount, np.float32(TINY)), np.float32(0))
     return np.ascontiguousarray(means.transpose(1, 2, 0)), amount

@@ -84,3 +84,17 @@ def inside(offsets: Any, out: Any, first: int, last: int) -> None:
             x, y = i + offsets[j, i, 0], j + offsets[j, i, 1]
             across = x >= -0.5 and x <= width - 0.5
             out[j, i] = np.float32(across and y >= -0.5 and y <= height - 0.5)
+
+
+@njit(nogil=True, cache=True)
+def show(log_light: Any, columns: Any, scale: Any, offset: Any, out: Any, first: int, last: int) -> None:
+    """Rows of `out` (H, W), the luma that a camera shows of light (H, W, 3): sums of its `columns`, one a channel, at
+    log_light * scale + offset."""
+    top = np.float32(columns.shape[0] - 1)
+    for y in range(first, last):
+        for x in range(out.shape[1]):
+            luma = np.float32(0.5)
+            for c in range(3):
+                place = min(max(log_light[y, x, c] * scale + offset, np.float32(0)), top)
+                luma += columns[int(place), c]
+            out[y, x] = np.uint8(min(luma, np.float32(255)))

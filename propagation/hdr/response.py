@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse
-import scipy.sparse.linalg
 from numpy.typing import NDArray
 
 from propagation.color.srgb import srgb_to_linear
 from propagation.errors import HintError
-from propagation.hdr.noise import noise_of
 
 Floats = NDArray[np.float32]
 # Code values and log10 light of some pixels of one channel.
@@ -110,6 +107,8 @@ class Pair:
 
 def estimate_response(pairs: Sequence[Pair]) -> Response:
     """The curve that explains all pairs, each at its own exposure. Raises HintError with too few usable pixels."""
+    from propagation.hdr.noise import noise_of  # here because numba takes a second to import
+
     samples = [_samples(pair) for pair in pairs]
     white = tuple(min(_white_code(each[channel]) for each in samples) for channel in range(3))
     samples = [[_below(s, white[c] - BELOW_WHITE) for c, s in enumerate(each)] for each in samples]
@@ -223,6 +222,9 @@ def _curves(
 
 def _curve(samples: list[Samples], logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """(256,) one channel's curve: Whittaker smoothing of the bins' departure from sRGB, then made to rise."""
+    import scipy.sparse  # here because an estimate alone needs it
+    import scipy.sparse.linalg
+
     code = np.concatenate([code for code, _ in samples])
     light = np.concatenate([x + logs[k] for k, (_, x) in enumerate(samples)])
     order = np.lexsort((light, code))

@@ -9,6 +9,7 @@ positions and motion have x first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ Floats = NDArray[np.float32]
 # The anchor begins near, from the composed motion: the smaller a size at which it would begin, the more it would lose.
 STEP = FlowConfig(finest=1, steps=6, rounds=2)
 ANCHOR = FlowConfig(finest=1, steps=6, rounds=2, sizes=2)
-_SMALLEST = 16  # pixels of a side below which frames do not move
+SMALLEST = 16  # pixels of a side below which frames do not move
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,11 @@ class DeviceTracker:
         self._previous = torch.cat([light, color, doubt], 1)
         # What `follow` knows of the frame before; it changes at once, so that a call that failed has left nothing.
         zero = torch.zeros_like(light)
-        self._followed = (light, torch.cat([_home(light), zero, zero + 1, zero], 1), 0)
+        self._followed = (light, torch.cat([positions_of(light), zero, zero + 1, zero], 1), 0)
 
     def _maps(self, image: Floats) -> Tensor:
         """(H, W) or (H, W, C) in main memory to (1, C, H, W) on the device."""
-        channels = torch.from_numpy(np.ascontiguousarray(image, np.float32))
-        if torch.device(self._device).type == "cuda":
-            channels = channels.pin_memory()  # else the copy would be waited for, and all that is queued before it
-        channels = channels.to(self._device, non_blocking=True)
+        channels = to_device(np.asarray(image, np.float32), self._device)
         return channels.reshape(*image.shape[:2], -1).permute(2, 0, 1)[None].contiguous()
 
     @torch.inference_mode()
@@ -64,14 +62,14 @@ class DeviceTracker:
         """How the next frame's pixels moved, lightness (H, W): it may run ahead of `clues`."""
         before, tracks, age = self._followed
         light = self._maps(lightness)
-        if min(lightness.shape) < _SMALLEST:
+        if min(lightness.shape) < SMALLEST:
             back = forth = torch.zeros_like(tracks[:, :2])
         else:
             pair = torch.cat([light, before]), torch.cat([before, light])
             back, forth = patch_flow(*pair, STEP).chunk(2)
         step, composed, guess = compose(back, forth, tracks)
         direct = guess
-        if min(lightness.shape) >= _SMALLEST:
+        if min(lightness.shape) >= SMALLEST:
             direct = patch_flow(light, self._key[:, :1], ANCHOR, guess)
         reach = furthest(lightness.shape, age + 1)
         tracks = anchor(direct, _box(better(light, self._key[:, :1], guess, direct, reach), SMOOTH), composed)
@@ -94,7 +92,15 @@ class DeviceTracker:
         self._previous = torch.cat([step.lightness, values, error], 1)
 
 
-def _home(like: Tensor) -> Tensor:
+def to_device(array: NDArray[Any], device: str) -> Tensor:
+    """An array in main memory as a tensor on the device, which is not waited for."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()  # else the copy would be waited for, and all that is queued before it
+    return tensor.to(device, non_blocking=True)
+
+
+def positions_of(like: Tensor) -> Tensor:
     """(1, 2, H, W) pixel positions of a map (.., H, W)."""
     sides = (torch.arange(n, device=like.device, dtype=torch.float32) for n in like.shape[-2:])
     y, x = torch.meshgrid(*sides, indexing="ij")
@@ -114,11 +120,11 @@ def compose(back: Tensor, forth: Tensor, tracks: Tensor) -> tuple[Tensor, Tensor
     """`rows.tracking.compose`: the step (1, 4, H, W), tracks before they are anchored (1, 5, H, W), and the motion into
     the key frame, never out of it, that they amount to (1, 2, H, W)."""
     h, w = back.shape[-2:]
-    home = _home(back)
+    home = positions_of(back)
     position = home + back
     there, worst, whole = sample(torch.cat([forth, tracks[:, :4]], 1), position).split((4, 1, 1), 1)
     returned = _logarithm(back + there[:, :2])
-    stays = _inside(position)
+    stays = lies_inside(position)
     composed = torch.cat([there[:, 2:], torch.maximum(worst, returned), whole * stays, tracks[:, 4:]], 1)
     kept = torch.cat([there[:, 2:3].clamp(0, w - 1), there[:, 3:].clamp(0, h - 1)], 1)
     return torch.cat([position, returned, stays], 1), composed, kept - home
@@ -127,7 +133,7 @@ def compose(back: Tensor, forth: Tensor, tracks: Tensor) -> tuple[Tensor, Tensor
 def better(light: Tensor, key: Tensor, guess: Tensor, direct: Tensor, reach: float) -> Tensor:
     """`rows.tracking.compare` and `choose`: 1 where the direct motion is no further than `reach` pixels from the guess,
     and leads to where the key's lightness (1, 1, H, W) is more like the frame's; (1, 1, H, W)."""
-    home = _home(light)
+    home = positions_of(light)
     differences = torch.cat([(light - sample(key, home + motion)).abs() for motion in (guess, direct)], 1)
     composed, searched = _box(differences, AROUND).split(1, 1)
     near = ((direct - guess) ** 2).sum(1, keepdim=True) < reach**2
@@ -136,13 +142,13 @@ def better(light: Tensor, key: Tensor, guess: Tensor, direct: Tensor, reach: flo
 
 def anchor(direct: Tensor, share: Tensor, tracks: Tensor) -> Tensor:
     """`rows.tracking.anchor`: tracks (1, 5, H, W) moved by share (1, 1, H, W) to where the direct motion leads."""
-    position = _home(share) + direct
+    position = positions_of(share) + direct
     apart = position - tracks[:, :2]
-    inside = torch.maximum(tracks[:, 3:4], share * _inside(position))
+    inside = torch.maximum(tracks[:, 3:4], share * lies_inside(position))
     return torch.cat([tracks[:, :2] + share * apart, tracks[:, 2:3] * (1.0 - share), inside, _logarithm(apart)], 1)
 
 
-def _inside(position: Tensor) -> Tensor:
+def lies_inside(position: Tensor) -> Tensor:
     """1 where a position (1, 2, H, W) lies in the picture, else 0; (1, 1, H, W)."""
     h, w = position.shape[-2:]
     x, y = position.split(1, 1)

@@ -44,14 +44,15 @@ class HdrDemoOutcome:
 
 
 def hdr_demo_job(
-    folder: Path, size: int, cancel: CancelToken, pipeline: Pipeline | None = None
+    folder: Path, size: int, cancel: CancelToken, pipeline: Pipeline | None = None, *, device: str = "auto"
 ) -> Generator[Progress, None, HdrDemoOutcome]:
     """Carries each key through its clip into `folder`; replaces what an earlier demo wrote."""
     from propagation.video.images import write_image
 
     folder.mkdir(parents=True, exist_ok=True)
     settings = HdrSettings(
-        CLIP, folder / "hdr" / "%05d.exr", {0: KEY}, size=size, force=True, preview=folder / "hdr_preview.mp4"
+        CLIP, folder / "hdr" / "%05d.exr", {0: KEY}, device=device, size=size, force=True,
+        preview=folder / "hdr_preview.mp4",
     )
     (folder / "hdr").mkdir(exist_ok=True)
     yield Progress("hdr", 0, 1, message="A sunset over Venice: one HDR key frame, 40 ordinary ones.")
@@ -59,12 +60,12 @@ def hdr_demo_job(
     scores, rows = _compared(outcome.out.with_name(f"{TRUTH_FRAME:05d}.exr"))
     sheet = folder / "hdr_sheet.png"
     write_image(sheet, contact_sheet("One HDR key frame, carried for 40 frames", rows, tile_width=384), overwrite=True)
-    flower, flower_sheet = yield from _flower(folder, size, cancel, pipeline)
+    flower, flower_sheet = yield from _flower(folder, size, cancel, pipeline, device)
     return HdrDemoOutcome(outcome.out, folder / "hdr_preview.mp4", sheet, scores, flower, flower_sheet)
 
 
 def _flower(
-    folder: Path, size: int, cancel: CancelToken, pipeline: Pipeline | None
+    folder: Path, size: int, cancel: CancelToken, pipeline: Pipeline | None, device: str
 ) -> Generator[Progress, None, tuple[Path, Path]]:
     """The film whose key was made by hand: (the pattern of its pictures, the sheet)."""
     from propagation.color.srgb import srgb_to_linear
@@ -76,7 +77,7 @@ def _flower(
     first, key = FLOWER_RANGE[0], FLOWER_RANGE[-1]
     out = folder / "hdr_flower" / "%05d.exr"
     settings = HdrSettings(
-        FLOWER, out, {key: FLOWER_KEY}, FLOWER_RANGE.start, FLOWER_RANGE.stop, size=size, force=True
+        FLOWER, out, {key: FLOWER_KEY}, FLOWER_RANGE.start, FLOWER_RANGE.stop, device, size, force=True
     )
     yield Progress("hdr", 0, 1, message="A flower that opens: its last frame made HDR by hand, the 39 before it not.")
     yield from hdr_job(settings, cancel, pipeline)

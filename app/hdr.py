@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app import machine
 from app.jobs import Outcome, checked_range
 from app.keyframes import Keyframe, check_keyframes, shrink, work_shape
 from app.lightness import LightnessReader
@@ -21,7 +22,7 @@ from app.progress import CancelToken, Progress, ahead
 from app.stages import find_shots
 from propagation.color.primaries import Chromaticities, chromaticities_of
 from propagation.errors import HintError, OutputError
-from propagation.hdr.carrying import KeyLight, LightCarrier, MotionCarrier, light_of, log_of
+from propagation.hdr.carrying import KeyLight, light_of, log_of
 from propagation.hdr.keys import HdrKey, check_alike, read_key
 from propagation.hdr.merging import fused, merge
 from propagation.hdr.registration import Registration, check_coding, find_shift, pair_of, register
@@ -50,13 +51,14 @@ _KEYS_KEPT = 3  # at full size: the two that a frame lies between, and the next 
 class HdrSettings:
     """What `hdr_job` does: `keys` maps frames of `clip` to HDR pictures; `out` is a pattern such as %05d.exr or a
     folder; `preview` an 8-bit video or pictures besides, by the tone curve of that name; `keep_noise`
-    leaves well exposed pixels exactly the clip's. Others as `PropagateSettings`."""
+    leaves well exposed pixels exactly the clip's. Others as `PropagateSettings`; `device` is where light is carried."""
 
     clip: Path
     out: Path
     keys: Mapping[int, Path]
     start: int = 0
     stop: int | None = None
+    device: str = "auto"
     size: int = 480
     force: bool = False
     key_encoding: Encoding | None = None
@@ -77,14 +79,14 @@ class CodeReader(LightnessReader):
 
 
 def hdr_job(
-    settings: HdrSettings, cancel: CancelToken, pipeline: Pipeline | None = None, carrier: LightCarrier | None = None
+    settings: HdrSettings, cancel: CancelToken, pipeline: Pipeline | None = None
 ) -> Generator[Progress, None, Outcome]:
     """Carries the light of HDR keys through a clip: well exposed pixels are the clip's own, linearised at their own
     depth and freed from its noise as far as the keys tell it; clipped and crushed ones take the keys' light. Key frames
     go out exactly as they came.
 
     Raises MediaError, HintError (keys that cannot be right, a clip that is HDR already), RangeError, OutputError,
-    ResourceError and Cancelled; whichever it is, nothing stays that was not there before.
+    ResourceError, DeviceError and Cancelled; whichever it is, nothing stays that was not there before.
     """
     from propagation.video.reader import open_clip
 
@@ -95,11 +97,10 @@ def hdr_job(
         run = _Run(settings, clip, cancel)
         yield from run.prepare()
         writer, preview = run.open_outputs(stack)
-        keyframes = run.keyframes
-        cuts = yield from find_shots(clip, run.frames, keyframes, stages, cancel)
+        carrier = stages.load_light_carrier(machine.choose_device(settings.device))
+        cuts = yield from find_shots(clip, run.frames, run.keyframes, stages, cancel)
         codes = CodeReader(clip, run.shape, cancel)
         start, stop = run.frames.start, run.frames.stop
-        carrier = carrier or MotionCarrier()
         carried = carry_light(codes.at, run.small_keys(), start, stop, carrier=carrier, shots=cuts)
         coming = stack.enter_context(closing(ahead(carried)))
         # Left first: the thread behind `ahead` ends at the next frame it asks for.

@@ -13,12 +13,14 @@ class Pipeline:
 
     `load_densifier(device)` gives an object with `prepare(lightness, thorough=)` and `fill(prepared, hints)`;
     `make_hints(values, strength)` the hints that it takes; `load_carrier(device)` what `carry` takes as its carrier;
-    `find_cuts(clip)` the first frame of every shot but the first; `lift(ab, small, full)` work-size ab at full size.
+    `load_light_carrier(device)` the `LightCarrier` of HDR; `find_cuts(clip)` the first frame of every shot but the
+    first; `lift(ab, small, full)` work-size ab at full size.
     """
 
     load_densifier: Callable[[str], Any]
     make_hints: Callable[..., Any]
     load_carrier: Callable[[str], Any]
+    load_light_carrier: Callable[[str], Any]
     find_cuts: Callable[..., list[int]]
     carry: Callable[..., Any]
     lift: Callable[..., Any]
@@ -35,7 +37,15 @@ def real() -> Pipeline:
         load_densifier=lambda device: Densifier.load(device=device),
         make_hints=Hints,
         load_carrier=lambda device: Carrier.load(device=device),
+        load_light_carrier=_light_carrier,
         find_cuts=find_cuts,
         carry=carry,
         lift=lift_chroma,
     )
+
+
+def _light_carrier(device: str) -> Any:
+    from propagation.hdr.carrying import MotionCarrier  # here because color needs none of it
+    from propagation.hdr.device_walk import DeviceCarrier
+
+    return MotionCarrier() if device == "cpu" else DeviceCarrier(device)

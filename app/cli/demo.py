@@ -34,7 +34,7 @@ def command(folder: str, hdr: bool, device: str, threads: int | None, size: int,
     machine.set_threads(threads)
     cancel = CancelToken()
     if hdr:
-        _hdr(Path(folder), size, cancel, progress_form)
+        _hdr(Path(folder), device, size, cancel, progress_form)
         return
     settings = DemoSettings(Path(folder), device=device, size=size)
     outcome = run_job(demo_job(settings, cancel), cancel, progress_form)
@@ -45,10 +45,10 @@ def command(folder: str, hdr: bool, device: str, threads: int | None, size: int,
         _print_outcome(outcome)
 
 
-def _hdr(folder: Path, size: int, cancel: CancelToken, progress_form: str) -> None:
+def _hdr(folder: Path, device: str, size: int, cancel: CancelToken, progress_form: str) -> None:
     from app.demo_hdr import TRUTH_FRAME, hdr_demo_job
 
-    outcome = run_job(hdr_demo_job(folder, size, cancel), cancel, progress_form)
+    outcome = run_job(hdr_demo_job(folder, size, cancel, device=device), cancel, progress_form)
     made = (outcome.pictures, outcome.preview, outcome.sheet, outcome.flower_pictures, outcome.flower_sheet)
     files = [str(path.resolve()) for path in made]
     if progress_form == "json":

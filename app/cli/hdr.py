@@ -74,6 +74,7 @@ def propagate_hdr(
     out: Path,
     keys: tuple[tuple[int, str], ...],
     frames: tuple[int, int | None],
+    device: str,
     size: int,
     force: bool,
     options: HdrOptions,
@@ -92,6 +93,7 @@ def propagate_hdr(
         keys={index: Path(path) for index, path in keys},
         start=frames[0],
         stop=frames[1],
+        device=device,
         size=size,
         force=force,
         key_encoding=options.key_encoding,  # type: ignore[arg-type]  # click.Choice holds it to these

@@ -50,7 +50,7 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["auto", "cpu", "cuda"]),
             default="auto",
             show_default=True,
-            help="Where the networks run.",
+            help="Where the networks run, and HDR light is carried.",
         ),
         click.option("--threads", type=click.IntRange(min=1), help="Threads to use; default: every core."),
     ]

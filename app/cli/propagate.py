@@ -95,7 +95,7 @@ def command(
         if hints or from_grey:
             raise click.UsageError("--hints and --from-grey belong to color, not to --property hdr.")
         options = HdrOptions(**hdr)
-        propagate_hdr(Path(clip), Path(out), keys, frames or (0, None), size, force, options, progress_form)
+        propagate_hdr(Path(clip), Path(out), keys, frames or (0, None), device, size, force, options, progress_form)
         return
     given = [Keyframe(index, "key", Path(path)) for index, path in keys]
     given += [Keyframe(index, "hints", Path(path)) for index, path in hints]

@@ -44,9 +44,10 @@ class HdrExportDialog(ExportDialog):
         name: str,
         folder: Path,
         stages: Callable[[], Pipeline],
+        device: str = "auto",
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(project, name, folder, {}, stages, parent=parent)
+        super().__init__(project, name, folder, {}, stages, device, parent)
         self._keys, self._encoding = keys, encoding
         self.written = range(0)
         self.setWindowTitle("Export HDR")
@@ -63,7 +64,7 @@ class HdrExportDialog(ExportDialog):
             form = HdrFormat(compression="piz" if place == 1 else "zip", encoding=_ENCODINGS.get(place))
             settings = HdrSettings(
                 Path(source.path) if source else Path(), out, self._keys, start, stop,
-                force=replace, key_encoding=self._encoding, form=form,
+                self._device, force=replace, key_encoding=self._encoding, form=form,
             )
             return (yield from hdr_job(settings, cancel, stages()))
 

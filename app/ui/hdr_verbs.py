@@ -75,7 +75,7 @@ class HdrVerbs(QObject):
         keys = {n: look.path for n, look in self._hdr.keys.items()}
         encoding = next((look.encoding for look in self._hdr.keys.values() if look.encoding), None)
         dialog = HdrExportDialog(window.session.project, keys, encoding, window.files.export_stem(),
-                                 window.files.export_folder(), window.wait_for_stages, window)
+                                 window.files.export_folder(), window.wait_for_stages, window.device, window)
         dialog.exported.connect(lambda outcome: self._exported(outcome, dialog.written))
         return dialog
 

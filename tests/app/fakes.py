@@ -1,4 +1,5 @@
-"""Stand-ins for the networks, exact and quick: the jobs are tested through them, the networks on their own."""
+"""Stand-ins for the networks, exact and quick: the jobs are tested through them, the networks on their own. HDR light
+is carried by the CPU's own carrier."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.pipeline import Pipeline
+from propagation.hdr.carrying import MotionCarrier
 
 Float = NDArray[np.float32]
 
@@ -88,6 +90,7 @@ def pipeline(cuts: list[int] | None = None, **other: Any) -> Pipeline:
         "load_densifier": lambda device: MeanDensifier(),
         "make_hints": Hints,
         "load_carrier": lambda device: None,
+        "load_light_carrier": lambda device: MotionCarrier(),
         "find_cuts": read_all(cuts or []),
         "carry": hold,
         "lift": lift,

@@ -10,15 +10,19 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import app.hdr
 from app.cli import hdr as hdr_options
 from app.hdr import HdrSettings, hdr_job
+from app.pipeline import real
 from app.progress import Cancelled, CancelToken
 from propagation.bench.panoramas import expose
 from propagation.color.pq import pq_inverse_eotf
 from propagation.color.primaries import BT709, BT2020
 from propagation.color.tonemap import CURVES
+from propagation.hdr.carrying import LightCarrier, MotionCarrier
+from propagation.hdr.device_walk import DeviceCarrier, DeviceWalk
 from propagation.video.cicp import Cicp, with_cicp
 from propagation.video.exr import read_exr, write_exr
 from propagation.video.hdr_images import ENCODINGS, HdrImage, read_hdr
@@ -286,6 +290,50 @@ def test_a_stop_leaves_nothing(ldr: Path, key: Path, tmp_path: Path) -> None:
             if progress.stage == "light" and progress.done == 2:
                 cancel.cancel()
     assert not leftovers(tmp_path, ldr, key, tmp_path / "log")
+
+
+def test_without_the_gpu_that_was_asked_for_nothing_is_done(
+    run_cli: Run, ldr: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    ran = run_cli("propagate", ldr, "--property", "hdr", "--key", f"0={key}", "-o", tmp_path / "o", "--device", "cuda")
+    assert_refused(ran, 5, "CUDA", "--device cpu")
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_gpu_that_is_lost_is_said_once_and_the_light_arrives_all_the_same(
+    run_cli: Run, ldr: Path, key: Path, light: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """"cpu:0" stands for the GPU, which fails at the second frame."""
+    asked, carried = [], []
+
+    def losing(self: DeviceWalk, code_values: np.ndarray) -> torch.Tensor:
+        carried.append(1)
+        if len(carried) == 2:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        return step(self, code_values)
+
+    def load(device: str) -> LightCarrier:
+        asked.append(device)
+        carrier: LightCarrier = real().load_light_carrier("cpu:0")
+        return carrier
+
+    step = DeviceWalk.step
+    monkeypatch.setattr(DeviceWalk, "step", losing)
+    monkeypatch.setattr(app.hdr, "real", lambda: fakes.pipeline(load_light_carrier=load))
+    arguments = ("--key", f"0={key}", "-o", tmp_path / "out", "--device", "cpu")
+    ran = run_cli("propagate", ldr, "--property", "hdr", *arguments)
+    assert ran.code == 0, ran.err
+    assert asked == ["cpu"] and len(carried) == 2
+    assert ran.err.count("The GPU failed (CUDA error: unspecified launch failure); going on with the CPU") == 1
+    for n in range(1, FRAMES):
+        clipped = (moving(FRAMES)[0][n] >= 250).all(axis=-1)
+        assert log_error(read_exr(tmp_path / "out" / f"{n:05d}.exr").image, light[n], clipped) < CARRIED
+
+
+def test_light_is_carried_where_the_networks_run() -> None:
+    assert isinstance(real().load_light_carrier("cpu"), MotionCarrier)
+    assert isinstance(real().load_light_carrier("cpu:0"), DeviceCarrier)
 
 
 def test_the_command_line_names_what_there_is() -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from app.pipeline import Pipeline
+from propagation.hdr.carrying import MotionCarrier
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class FakeStages:
             load_densifier=lambda device: self.densifier,
             make_hints=FakeHints,
             load_carrier=lambda device: None,
+            load_light_carrier=lambda device: MotionCarrier(),
             find_cuts=lambda clip, start=0, stop=None, on_frame=None: self.cuts,
             carry=self._carry,
             lift=lambda ab, small, full: cv2.resize(ab, full.shape[::-1], interpolation=cv2.INTER_LINEAR),

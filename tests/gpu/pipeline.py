@@ -1,15 +1,17 @@
-"""Frames a second of carrying and of densification, frames from memory: no decoding, no encoding."""
+"""Frames a second of carrying color and light, and of densification, frames from memory: no decoding, no encoding."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from propagation.color.srgb import linear_to_srgb, srgb_to_linear
 
 HEIGHT, WIDTH, FRAMES, WARM_UP = 480, 854, 60, 5
 
@@ -41,20 +43,43 @@ def run(device: str = "cuda") -> list[dict[str, Any]]:
     densifier = Densifier.load(device=device)
     seconds = _fastest(lambda light: _fill(densifier, light, values), lights[:10])
     rows.append({"case": f"densify, {at}", "frames a second": 1 / seconds})
+    from propagation.hdr.device_walk import DeviceCarrier
+
+    light = DeviceCarrier(device)
+    rows.append({"case": f"carry light, {at}", "frames a second": _light_a_second(light, lights)})
     if device == "cuda":
         rows.append({"case": "memory", "MiB": torch.cuda.max_memory_allocated() / 2**20})
-    if carrier.device != device:
-        rows.append({"case": "carry", "note": f"the GPU was left: these are the figures of {carrier.device}"})
+    for case, where in (("carry", carrier.device), ("carry light", light.device)):
+        if where != device:
+            rows.append({"case": case, "note": f"the GPU was left: these are the figures of {where}"})
     return rows
 
 
 def _carried_a_second(carrier: Any, lights: list[NDArray[np.float32]], values: NDArray[np.float32]) -> float:
     from propagation.sequence import carry
 
-    count = len(lights)
+    return _a_second(carry(lights.__getitem__, {0: values}, 0, len(lights), carrier=carrier), len(lights))
+
+
+def _light_a_second(carrier: Any, lights: list[NDArray[np.float32]]) -> float:
+    """Of an sRGB camera over whose white lies a stop of the scene."""
+    from propagation.hdr.carrying import KeyLight
+    from propagation.hdr.response import LEVELS, Response
+
+    codes = np.maximum(np.arange(LEVELS), 0.5) / (LEVELS - 1)
+    curve = np.repeat(np.log10(srgb_to_linear(codes))[:, None], 3, 1)
+    response = Response(curve, (1.0,), 0.0, 1.0, np.full((LEVELS, 3), 0.01))
+    exposed = [np.repeat((light[..., None] / 50) ** np.float32(2.4), 3, 2) for light in lights]
+    frames = [np.rint(255 * linear_to_srgb(np.minimum(light, 1))).astype(np.uint8) for light in exposed]
+    key = KeyLight(np.log10(np.maximum(exposed[0], np.float32(1e-4))), response)
+    return _a_second(carrier.walk(frames.__getitem__, range(1, len(frames)), 0, key), len(frames) - 1)
+
+
+def _a_second(carried: Iterable[Any], count: int) -> float:
+    """How many of `count` things come in a second, the first ones left out."""
     warm = min(WARM_UP, count - 2)
     start, done = 0.0, 0
-    for done, _ in enumerate(carry(lights.__getitem__, {0: values}, 0, count, carrier=carrier)):  # noqa: B007
+    for done, _ in enumerate(carried):  # noqa: B007
         if done == warm:
             start = time.perf_counter()
     return (done - warm) / (time.perf_counter() - start)

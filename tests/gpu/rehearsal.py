@@ -151,6 +151,7 @@ def rehearsal(folder: Path) -> Iterator[Device]:
 def main(folder: Path) -> int:
     """Rehearses; exits as `run.py` does."""
     import propagation.densify
+    import propagation.hdr.device_walk
     import propagation.sequence  # before inference_mode has a stand-in, which decorates nothing  # noqa: F401
 
     with rehearsal(folder):

@@ -16,9 +16,10 @@ from tests.kernels.shim import build
 
 ROOT = Path(__file__).resolve().parents[2]
 # The machine that has a GPU may have nothing of these.
-ABSENT = ("av", "scenedetect", "PySide6", "blosc2", "click", "rich", "numba", "skimage")
+ABSENT = ("av", "scenedetect", "PySide6", "blosc2", "click", "rich", "numba", "skimage", "scipy")
 NETWORKS = ("kernels.scan", "kernels.cuda", "propagation.spn", "propagation.tpn", "propagation.densify",
-            "propagation.sequence", "propagation.device_tracker", "propagation.training.loop")
+            "propagation.sequence", "propagation.device_tracker", "propagation.hdr.device_walk",
+            "propagation.training.loop")
 PROBE = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); "
 
 
@@ -54,7 +55,8 @@ def test_it_runs_from_its_first_line_to_its_last(tmp_path):
         check["check"] for check in found["checks"]}
     rows = found["speed"] + found["pipeline"]
     assert not [row for row in rows if "note" in row]
-    assert {"carry, 56x40", "follow, 56x40", "network, 56x40", "densify, 56x40"} <= {row["case"] for row in rows}
+    assert {"carry, 56x40", "follow, 56x40", "network, 56x40", "densify, 56x40", "carry light, 56x40"} <= {
+        row["case"] for row in rows}
     assert any("times torch loop" in row for row in rows) and (tmp_path / "gpu.md").read_text().count("|") > 50
 
 

@@ -17,7 +17,7 @@ from propagation.matching import match
 from propagation.patch_flow import search, search_by_operations
 from propagation.precision import channels_last, fast_convolutions
 from tests.gpu import columns
-from tests.gpu.pipeline import frames
+from tests.gpu.pipeline import frames, light_clip
 from tests.kernels.test_cuda import CASES, GRADIENT_TOLERANCE, NORMS, VALUE_TOLERANCE, WAYS, relative, wide
 
 # Beyond those that fit the CPU: the sizes of the work itself.
@@ -26,7 +26,7 @@ LARGE = [
     ((1, 3, 480, 854), 1, 1, 227 << 10),
     ((1, 2, 1080, 1920), 2, 99, 227 << 10),
 ]
-FRAME = (480, 854)  # of the tracker's checks
+FRAME = (480, 854)  # of the checks of tracker and light
 
 
 def make(shape: tuple[int, ...], groups: int, scanned: bool, norm: str,
@@ -56,7 +56,7 @@ def check_all() -> Iterator[tuple[str, float, float]]:
                     yield from _check(name, shape, groups, scanned, norm, dtype)
     finally:
         device.processors, device.shared_limit = real
-    for check in (_on_a_stream, _in_a_graph, _merges, _columns, _match, _patches, _tracker, _network):
+    for check in (_on_a_stream, _in_a_graph, _merges, _columns, _match, _patches, _tracker, _light, _network):
         yield from check()
 
 
@@ -164,6 +164,21 @@ def _tracker() -> Iterator[tuple[str, float, float]]:
     for name, one, other in zip(("steps", "tracks", "clues"), *found, strict=True):
         # Sums come in another order, and what is chosen by them may fall the other way at a few places.
         yield f"tracker, {name}", float((~((one - other).abs() < 0.1)).float().mean()), 0.01
+
+
+def _light() -> Iterator[tuple[str, float, float]]:
+    """HDR light after three steps, as on the CPU; the error is the share of values that are others."""
+    from propagation.hdr.device_walk import DeviceWalk
+
+    pictures, key = light_clip(frames(4, *FRAME))
+    found = []
+    for device in ("cuda", "cpu"):
+        walk = DeviceWalk(pictures[0], key, device)
+        found.append([walk.step(picture) for picture in pictures[1:]][-1].cpu())
+    pixels = key.log_light[..., 0].size
+    parts = (row[: 6 * pixels].split((3 * pixels, pixels, 2 * pixels)) for row in found)
+    for name, bound, one, other in zip(("log10", "error", "positions"), (0.02, 0.02, 0.1), *parts, strict=True):
+        yield f"light, {name}", float((~((one - other).abs() < bound)).float().mean()), 0.01
 
 
 def _network() -> Iterator[tuple[str, float, float]]:

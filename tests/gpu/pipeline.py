@@ -61,18 +61,23 @@ def _carried_a_second(carrier: Any, lights: list[NDArray[np.float32]], values: N
     return _a_second(carry(lights.__getitem__, {0: values}, 0, len(lights), carrier=carrier), len(lights))
 
 
-def _light_a_second(carrier: Any, lights: list[NDArray[np.float32]]) -> float:
-    """Of an sRGB camera over whose white lies a stop of the scene."""
-    from propagation.hdr.carrying import KeyLight
+def light_clip(lights: list[NDArray[np.float32]]) -> tuple[list[NDArray[np.uint8]], Any]:
+    """Pictures (H, W, 3) that an sRGB camera takes of those of `frames`, the brightest of them clipped, and the first
+    one's light as the key."""
+    from propagation.hdr.carrying import KeyLight, log_of
     from propagation.hdr.response import LEVELS, Response
 
     codes = np.maximum(np.arange(LEVELS), 0.5) / (LEVELS - 1)
     curve = np.repeat(np.log10(srgb_to_linear(codes))[:, None], 3, 1)
     response = Response(curve, (1.0,), 0.0, 1.0, np.full((LEVELS, 3), 0.01))
-    exposed = [np.repeat((light[..., None] / 50) ** np.float32(2.4), 3, 2) for light in lights]
-    frames = [np.rint(255 * linear_to_srgb(np.minimum(light, 1))).astype(np.uint8) for light in exposed]
-    key = KeyLight(np.log10(np.maximum(exposed[0], np.float32(1e-4))), response)
-    return _a_second(carrier.walk(frames.__getitem__, range(1, len(frames)), 0, key), len(frames) - 1)
+    exposed = [np.repeat((light[..., None] / 60) ** np.float32(2.4), 3, 2) for light in lights]
+    pictures = [np.rint(255 * linear_to_srgb(np.minimum(light, 1))).astype(np.uint8) for light in exposed]
+    return pictures, KeyLight(log_of(exposed[0]), response)
+
+
+def _light_a_second(carrier: Any, lights: list[NDArray[np.float32]]) -> float:
+    pictures, key = light_clip(lights)
+    return _a_second(carrier.walk(pictures.__getitem__, range(1, len(pictures)), 0, key), len(pictures) - 1)
 
 
 def _a_second(carried: Iterable[Any], count: int) -> float:

@@ -71,7 +71,7 @@ class DeviceMotion:
         basis = self._basis[sparse].flatten(1)
         wanted = flow[0][sparse].flatten(1).double() - prior.T @ basis
         given = sure[0, 0][sparse].flatten().double()
-        weight, change = given, torch.zeros_like(prior)
+        weight, change = given, torch.zeros_like(prior)  # the first round believes every pixel alike
         for _ in range(ROUNDS):
             weighted = basis * weight
             change = _solved(weighted @ basis.T + self._hold, weighted @ wanted.T)

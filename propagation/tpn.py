@@ -7,7 +7,7 @@ The tracker's clues (`alignment.CLUES`) say what the key frame and the previous 
 each can be trusted; local matching mends the moved key where it is a few pixels off. A small network decides per pixel
 which to believe, or none. What is believed becomes the hints of a spatial propagation network (`propagation.spn`) at
 half size, whose three-way linear scans (Liu et al. 2018), gated by the new frame, carry it into what is not; what is
-believed of the key itself is never resampled.
+believed of the key itself is never resampled, and makes up half of the result.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from propagation.spn import AB_SCALE, Correction, Description, SpatialPropagatio
 
 # Bound of the network's corrections to plain doubt: beyond it a belief is certain and would no longer learn.
 _LARGEST = 4.0
+# Of what it believes, the share that a pixel keeps; the rest it takes from the scans as all others do. The noise of a
+# key is not that of the frame: a mean over the neighborhood, within its edges, is nearer to the truth than one pixel.
+_KEPT = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class TemporalPropagationNetwork(nn.Module):
         gradients also `carried` (B, 2, H, W), what the spatial network alone brings, and plain `doubt` (B, 1, H, W), 0
         to 1.
 
-        A pixel keeps what it believes as far as it believes it; the rest comes by the scans.
+        A pixel keeps `_KEPT` of what it believes, as far as it believes it; the rest comes by the scans.
         """
         if not torch.is_grad_enabled() and lightness.device.type == "cpu":
             return self._forward_fused(lightness, clues)
@@ -116,7 +119,8 @@ class TemporalPropagationNetwork(nn.Module):
         hints = weighted / (strength + 1e-6)
         filled = self.spatial.fill(picture, hints * AB_SCALE, strength)
         carried = enlarge(filled["values"]) / AB_SCALE
-        values = believed * sure + none * carried
+        own = _KEPT * sure
+        values = believed * own + (1.0 - own) * carried
         plain = (-doubt.detach()).softmax(1)[:, 3:]
         return {
             "values": values[..., :h, :w] * AB_SCALE,
@@ -150,7 +154,8 @@ class TemporalPropagationNetwork(nn.Module):
         filled = self.spatial.fill(picture, weighted / (strength + 1e-6) * AB_SCALE, strength)
         values = torch.empty(h, w, 2)
         carried = filled["values"][0].contiguous().numpy() / np.float32(AB_SCALE)
-        run_parts(rows.settle, (kept.numpy(), carried, np.float32(AB_SCALE), values.numpy()), h, h * w)
+        shares = (np.float32(_KEPT), np.float32(AB_SCALE))
+        run_parts(rows.settle, (kept.numpy(), carried, *shares, values.numpy()), h, h * w)
         return {
             "values": values.permute(2, 0, 1),
             "error": enlarge(error)[0, :, :h, :w],

@@ -15,6 +15,7 @@ RECIPES = {
     "tpn-belief": ("propagation.training.tpn_belief", "TpnBeliefRecipe"),
     "tpn-color": ("propagation.training.tpn_color", "TpnColorRecipe"),
     "tpn-hdr": ("propagation.training.tpn_hdr", "TpnHdrRecipe"),
+    "tpn-photos": ("propagation.training.tpn_photos", "TpnPhotosRecipe"),
     "tpn-published": ("propagation.training.tpn_published", "TpnPublishedRecipe"),
 }
 TIERS = {"hdr/env_cc0_pmndrs": "A, CC0"}  # and the licence, of folders that are not of "A and B"

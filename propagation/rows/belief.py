@@ -146,9 +146,9 @@ def believe(lightness: Any, clues: Any, scale: Any, shift: Any, belief: Any, mat
 
 
 @njit(**_options)
-def settle(kept: Any, carried: Any, scale: Any, out: Any, first: int, last: int) -> None:
-    """Full-size rows first <= y < last of scale * (kept color + (1 - belief) * carried color), (H, W, 2); kept (3, H,
-    W) as `believe` leaves it, carried (2, h, w) at half size."""
+def settle(kept: Any, carried: Any, share: Any, scale: Any, out: Any, first: int, last: int) -> None:
+    """Full-size rows first <= y < last of scale * (share of the kept color + the rest of carried color), (H, W, 2);
+    kept (3, H, W) as `believe` leaves it, carried (2, h, w) at half size."""
     width = kept.shape[2]
     raised = np.empty((2, 2 * carried.shape[2]), np.float32)
     for y in range(first, last):
@@ -156,4 +156,5 @@ def settle(kept: Any, carried: Any, scale: Any, out: Any, first: int, last: int)
         for c in range(2):
             _enlarged_row(carried[c], near, other, raised[c])
             for x in range(width):
-                out[y, x, c] = scale * (kept[c, y, x] + kept[2, y, x] * raised[c, x])
+                rest = _ONE - share * (_ONE - kept[2, y, x])
+                out[y, x, c] = scale * (share * kept[c, y, x] + rest * raised[c, x])

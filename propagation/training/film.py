@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Wear:
+    """How a whole clip is worn: L* of grain, pixels of blur, share by which exposure flickers."""
+
+    grain: float
+    blur: float
+    flicker: float
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Wear:
+        return cls(float(rng.uniform(0, 5)), float(rng.uniform(0, 1.2)), float(rng.uniform(0, 0.04)))
+
+    def on(self, lightness: Floats, rng: np.random.Generator) -> Floats:
+        """L* (H, W), 0 to 100, of one of its frames."""
+        light = lightness
+        if self.blur > 0.3:
+            light = np.asarray(cv2.GaussianBlur(light, (0, 0), self.blur), np.float32)
+        exposure = np.float32(1 + self.flicker * rng.standard_normal())
+        worn = light * exposure + grain(light.shape, rng) * np.float32(self.grain)
+        return np.clip(worn, 0, 100).astype(np.float32)
 
 
 def age(lightness: Floats, rng: np.random.Generator) -> Floats:

@@ -37,6 +37,13 @@ def log_squared(predicted: Tensor, truth: Tensor, floor: float = 1e-3) -> Tensor
     return ((predicted - truth) ** 2).flatten(1).mean(1).add(floor).log().mean()
 
 
+def energy_apart(predicted: Tensor, truth: Tensor, floor: float = 1e-3) -> Tensor:
+    """Mean over pictures of |ln(predicted energy / true energy)|, energies being mean squares plus `floor`: a mean
+    squared error alone is smallest where doubtful color is pale."""
+    ours, theirs = ((each**2).flatten(1).mean(1) + floor for each in (predicted, truth))
+    return (ours / theirs).log().abs().mean()
+
+
 def laplace_nll(expected: Tensor, predicted: Tensor, truth: Tensor, least: float = 0.01) -> Tensor:
     """Negative log-likelihood of the error under a Laplace distribution of scale `expected` (B, 1, H, W).
 

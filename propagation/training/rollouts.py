@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,7 +21,8 @@ from torch import Tensor
 from propagation.alignment import MotionEstimator, Tracker, luma8
 from propagation.bench.protocol import to_lab
 from propagation.training.clips import Pictures, sequences
-from propagation.training.film import grain
+from propagation.training.film import Wear
+from propagation.training.moving_photos import MovingPhotos
 
 Floats = NDArray[np.float32]
 
@@ -62,6 +62,7 @@ class WalkConfig:
     longest: int = 23  # frames from the key
     unaligned: float = 0.1  # share of walks whose candidates stand still
     worn: float = 0.3  # share of walks that look like old film
+    photos: float = 0.0  # share of walks through photographs in motion instead of clips
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class _View:
     window: tuple[slice, slice]
     mirror: bool
     saturation: float
-    wear: tuple[float, float, float] | None  # grain, blur, exposure flicker; None for clean film
+    wear: Wear | None  # None for clean film
 
     def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
         """The crop of an (H, W, C) picture, padded where the frame is smaller than the crop."""
@@ -90,12 +91,8 @@ class _View:
         lab = to_lab(self.cut(self.sequence.frames[index]))
         light, ab = lab[..., 0], np.ascontiguousarray(lab[..., 1:]) * np.float32(self.saturation)
         if self.wear is not None:
-            noise, blur, flicker = self.wear
-            if blur > 0.3:
-                light = np.asarray(cv2.GaussianBlur(light, (0, 0), blur), np.float32)
-            exposure = np.float32(1 + flicker * rng.standard_normal())
-            light = light * exposure + grain(light.shape, rng) * np.float32(noise)
-        return np.ascontiguousarray(np.clip(light, 0, 100), np.float32), ab
+            light = self.wear.on(light, rng)
+        return np.ascontiguousarray(light, np.float32), ab
 
     def motion(self, now: int, came: int) -> tuple[Floats, Floats]:
         """Motion from frame `now` to its neighbour `came`, and from `came` to `now`, each (size, size, 2)."""
@@ -167,29 +164,47 @@ class Rollouts(ABC, Generic[V]):
             walk.tracker.accept(light, np.ascontiguousarray(value.permute(1, 2, 0).numpy()), e[0].numpy().copy())
 
 
-class Walks(Rollouts[_View]):
-    """Walks for color over random sequences."""
+class Walks(Rollouts[View]):
+    """Walks for color over random sequences, and over photographs in motion where there are any."""
 
-    def __init__(self, material: list[MovingSequence], config: WalkConfig) -> None:
+    def __init__(
+        self, material: list[MovingSequence], config: WalkConfig, photos: MovingPhotos | None = None
+    ) -> None:
         super().__init__(config.walks)
-        self.material, self.config = material, config
+        self.material, self.config, self.photos = material, config, photos
         self._motion = MotionEstimator()
 
-    def start(self, rng: np.random.Generator) -> Walk[_View]:
-        """A walk of random length, either way, over a random crop of a random sequence."""
+    def start(self, rng: np.random.Generator) -> Walk[View]:
+        """A walk of random length, either way."""
+        through_photos = self.photos is not None and rng.random() < self.config.photos
+        view, order = self._through_photos(rng) if through_photos else self._through_a_clip(rng)
+        if rng.random() < 0.5:
+            order.reverse()
+        light, ab = view.frame(order[0], rng)
+        motion = self._motion if rng.random() >= self.config.unaligned else None
+        return Walk(view, Tracker(light, ab, motion=motion), order)
+
+    def _through_a_clip(self, rng: np.random.Generator) -> tuple[View, list[int]]:
+        """A random crop of a random sequence, and the frames to walk through."""
         sequence = self.material[int(rng.integers(len(self.material)))]
         count, h, w = sequence.frames.shape[:3]
         size = self.config.size
         y, x = int(rng.integers(max(1, h - size + 1))), int(rng.integers(max(1, w - size + 1)))
         length = int(rng.integers(3, min(self.config.longest, count - 1) + 1))
         first = int(rng.integers(count - length))
-        order = list(range(first, first + length + 1))
-        if rng.random() < 0.5:
-            order.reverse()
-        worn = rng.random() < self.config.worn
-        wear = (float(rng.uniform(0, 5)), float(rng.uniform(0, 1.2)), float(rng.uniform(0, 0.04))) if worn else None
         window = (slice(y, y + size), slice(x, x + size))
-        view = _View(sequence, size, window, bool(rng.random() < 0.5), float(rng.uniform(0.7, 1.3)), wear)
-        light, ab = view.frame(order[0], rng)
-        motion = self._motion if rng.random() >= self.config.unaligned else None
-        return Walk(view, Tracker(light, ab, motion=motion), order)
+        view = _View(sequence, size, window, bool(rng.random() < 0.5), _saturation(rng), self._wear(rng))
+        return view, list(range(first, first + length + 1))
+
+    def _through_photos(self, rng: np.random.Generator) -> tuple[View, list[int]]:
+        assert self.photos is not None
+        length = int(rng.integers(3, self.config.longest + 1))
+        view = self.photos.scene(length + 1, _saturation(rng), self._wear(rng), rng)
+        return view, list(range(length + 1))
+
+    def _wear(self, rng: np.random.Generator) -> Wear | None:
+        return Wear.drawn(rng) if rng.random() < self.config.worn else None
+
+
+def _saturation(rng: np.random.Generator) -> float:
+    return float(rng.uniform(0.7, 1.3))

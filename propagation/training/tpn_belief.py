@@ -8,7 +8,6 @@ training clips by heart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,8 +15,7 @@ import torch
 from propagation.precision import channels_last
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.training.loop import LoopConfig, Run
-from propagation.training.rollouts import moving_sequences
-from propagation.training.tpn_color import FOLDERS, HELD_OUT_EVERY, TpnColorRecipe, Walks, loss_of, score
+from propagation.training.tpn_color import FOLDERS, TpnColorRecipe, fit
 from propagation.weights import adopt, weights_path
 
 __all__ = ["FOLDERS", "NAME", "TpnBeliefRecipe", "train"]
@@ -38,15 +36,8 @@ def train(data: Path, folder: Path, recipe: TpnBeliefRecipe | None = None) -> tu
     """Trains (or goes on training) in `folder` from the data collection `data`; returns the run and its last scores."""
     recipe = recipe or TpnBeliefRecipe()
     torch.manual_seed(recipe.loop.seed)
-    material = moving_sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip)
-    training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
-    held_out = material[::HELD_OUT_EVERY]
-    model, twin = (channels_last(TemporalPropagationNetwork()) for _ in range(2))
+    model = channels_last(TemporalPropagationNetwork())
     adopt(model, weights_path(recipe.start))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(recipe.learns))
-    run = Run(model, folder, recipe.loop)
-    losses = [partial(loss_of, model, Walks(training, recipe.walks), recipe) for _ in range(recipe.workers)]
-    scores = run.train(losses, lambda m: score(m, held_out), twin)
-    run.average_into(model)
-    return run, scores
+    return fit(model, data, folder, recipe)

@@ -16,8 +16,17 @@ from propagation.precision import channels_last, fast_convolutions
 from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
 from propagation.training.loop import LoopConfig, Run
-from propagation.training.losses import laplace_nll, log_squared, mean_absolute, mean_squared, weighted_absolute
+from propagation.training.losses import (
+    energy_apart,
+    laplace_nll,
+    log_squared,
+    mean_absolute,
+    mean_squared,
+    weighted_absolute,
+)
+from propagation.training.moving_photos import MovingPhotos
 from propagation.training.rollouts import MovingSequence, Rollouts, WalkConfig, Walks, moving_sequences
+from propagation.training.stills import photo_paths
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 NAME = "tpn-color"
@@ -35,6 +44,7 @@ class LossWeights:
     carried_weight: float = 0.5  # of the loss on what the scans bring, where the candidates are doubtful
     log_weight: float = 0.02
     error_weight: float = 0.02
+    energy_weight: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +81,8 @@ def loss_between(out: Mapping[str, Tensor], property_: Tensor, weights: LossWeig
     values, truth = out["values"] / AB_SCALE, property_ / AB_SCALE
     loss: Tensor = mean_absolute(values, truth) + weights.squared_weight * mean_squared(values, truth)
     loss = loss + weights.log_weight * log_squared(values, truth)
+    if weights.energy_weight:
+        loss = loss + weights.energy_weight * energy_apart(values, truth)
     loss = loss + weights.carried_weight * weighted_absolute(out["carried"] / AB_SCALE, truth, out["doubt"])
     return loss + weights.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
 
@@ -98,13 +110,22 @@ def train(data: Path, folder: Path, recipe: TpnColorRecipe | None = None) -> tup
     """Trains (or goes on training) in `folder` from the data collection `data`; returns the run and its last scores."""
     recipe = recipe or TpnColorRecipe()
     torch.manual_seed(recipe.loop.seed)
+    model = channels_last(TemporalPropagationNetwork())
+    model.spatial.load_state_dict(load_weights(weights_path(recipe.start), expected_tensors(model.spatial)))
+    return fit(model, data, folder, recipe)
+
+
+def fit(
+    model: TemporalPropagationNetwork, data: Path, folder: Path, recipe: TpnColorRecipe
+) -> tuple[Run, dict[str, float]]:
+    """What all stages do with the network that they start from."""
     material = moving_sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip)
     training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
     held_out = material[::HELD_OUT_EVERY]
-    model, twin = (channels_last(TemporalPropagationNetwork()) for _ in range(2))
-    model.spatial.load_state_dict(load_weights(weights_path(recipe.start), expected_tensors(model.spatial)))
+    photos = MovingPhotos(photo_paths(data / "photos")[0], recipe.walks.size) if recipe.walks.photos else None
     run = Run(model, folder, recipe.loop)
-    losses = [partial(loss_of, model, Walks(training, recipe.walks), recipe) for _ in range(recipe.workers)]
-    scores = run.train(losses, lambda m: score(m, held_out), twin)
+    walks = [Walks(training, recipe.walks, photos) for _ in range(recipe.workers)]
+    losses = [partial(loss_of, model, each, recipe) for each in walks]
+    scores = run.train(losses, lambda m: score(m, held_out), channels_last(TemporalPropagationNetwork()))
     run.average_into(model)
     return run, scores

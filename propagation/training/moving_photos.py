@@ -97,7 +97,8 @@ class PhotoView:
 
     def _coded(self, rgb: Pictures) -> Pictures:
         _, code = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-        return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded: Any = cv2.imdecode(code, cv2.IMREAD_COLOR)
+        return np.ascontiguousarray(decoded[..., ::-1])
 
 
 class MovingPhotos:

@@ -26,7 +26,7 @@ NAME = "tpn-color"  # it replaces the weights that it starts from
 
 @dataclass(frozen=True, kw_only=True)
 class TpnPhotosRecipe(TpnColorRecipe):
-    loop: LoopConfig = LoopConfig(minutes=40, rate=3e-4, warm_up=100)
+    loop: LoopConfig = LoopConfig(minutes=28, rate=3e-4, warm_up=100)
     start: str = "tpn-color"
     walks: WalkConfig = WalkConfig(walks=2, unaligned=0.05, photos=0.4)  # a worker
     squared_weight: float = 3.0

@@ -105,7 +105,7 @@ def hdr_job(
         coming = stack.enter_context(closing(ahead(carried)))
         # Left first: the thread behind `ahead` ends at the next frame it asks for.
         stack.enter_context(closing(codes))
-        source = stack.enter_context(open_clip(settings.clip))
+        source = stack.enter_context(clip.again())
         reached = yield from run.write(source, coming, writer, preview)
         yield Progress("finish", 0, 1)
     notes = (*run.notes(reached), *writer.notes, *(preview.notes if preview is not None else ()))

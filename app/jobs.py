@@ -124,7 +124,7 @@ def propagate_job(
         ) as shots:
             # They are searched in a thread of their own. Whatever the first new frame needs besides is done meanwhile.
             begun = next(shots)
-            source = stack.enter_context(open_clip(settings.clip))
+            source = stack.enter_context(clip.again())
             yield from run.check(source)
             writer = stack.enter_context(run.open_output())
             device = machine.choose_device(settings.device)

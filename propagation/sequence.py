@@ -20,7 +20,7 @@ from propagation.errors import HintError
 from propagation.precision import channels_last, fast_weights
 from propagation.pursuit import Followed, Pursuit
 from propagation.spool import Spool
-from propagation.tpn import TemporalPropagationNetwork
+from propagation.tpn import TemporalPropagationNetwork, TpnConfig
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 Floats = NDArray[np.float32]
@@ -68,10 +68,12 @@ class Carrier:
         self._motion = motion or MotionEstimator()
 
     @classmethod
-    def load(cls, name: str = "tpn-color", device: str = "cpu", *, aligned: bool = True) -> Carrier:
+    def load(
+        cls, name: str = "tpn-color", device: str = "cpu", *, aligned: bool = True, config: TpnConfig | None = None
+    ) -> Carrier:
         """The trained network `name` of assets/weights. Raises WeightsError when it is missing, damaged or another
         one."""
-        model = TemporalPropagationNetwork()
+        model = TemporalPropagationNetwork(config)
         model.load_state_dict(load_weights(weights_path(name), expected_tensors(model)))
         return cls(fast_weights(model, device), device, aligned=aligned)
 

@@ -28,9 +28,6 @@ from propagation.spn import AB_SCALE, Correction, Description, SpatialPropagatio
 
 # Bound of the network's corrections to plain doubt: beyond it a belief is certain and would no longer learn.
 _LARGEST = 4.0
-# Of what it believes, the share that a pixel keeps; the rest it takes from the scans as all others do. The noise of a
-# key is not that of the frame: a mean over the neighborhood, within its edges, is nearer to the truth than one pixel.
-_KEPT = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,9 @@ class TpnConfig:
     spatial: SpnConfig = SpnConfig(enter=False)  # its hints are maps, not dots
     enter: int = 32  # channels of the belief network at half size
     belief: tuple[int, int, int] = (48, 64, 96)  # at 1/4, 1/8, 1/16
+    # Of what it believes, the share that a pixel keeps; the rest it takes from the scans as all others do. The noise of
+    # a key is not that of the frame: a mean over the neighborhood, within its edges, is nearer to the truth.
+    kept: float = 0.5
 
 
 class Doubt(nn.Module):
@@ -87,7 +87,8 @@ class TemporalPropagationNetwork(nn.Module):
         gradients also `carried` (B, 2, H, W), what the spatial network alone brings, and plain `doubt` (B, 1, H, W), 0
         to 1.
 
-        A pixel keeps `_KEPT` of what it believes, as far as it believes it; the rest comes by the scans.
+        A pixel keeps a share of what it believes (`TpnConfig.kept`), as far as it believes it; the rest comes by the
+        scans.
         """
         if not torch.is_grad_enabled() and lightness.device.type == "cpu":
             return self._forward_fused(lightness, clues)
@@ -119,7 +120,7 @@ class TemporalPropagationNetwork(nn.Module):
         hints = weighted / (strength + 1e-6)
         filled = self.spatial.fill(picture, hints * AB_SCALE, strength)
         carried = enlarge(filled["values"]) / AB_SCALE
-        own = _KEPT * sure
+        own = self.config.kept * sure
         values = believed * own + (1.0 - own) * carried
         plain = (-doubt.detach()).softmax(1)[:, 3:]
         return {
@@ -154,7 +155,7 @@ class TemporalPropagationNetwork(nn.Module):
         filled = self.spatial.fill(picture, weighted / (strength + 1e-6) * AB_SCALE, strength)
         values = torch.empty(h, w, 2)
         carried = filled["values"][0].contiguous().numpy() / np.float32(AB_SCALE)
-        shares = (np.float32(_KEPT), np.float32(AB_SCALE))
+        shares = (np.float32(self.config.kept), np.float32(AB_SCALE))
         run_parts(rows.settle, (kept.numpy(), carried, *shares, values.numpy()), h, h * w)
         return {
             "values": values.permute(2, 0, 1),

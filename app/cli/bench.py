@@ -172,7 +172,7 @@ def _hdr(
     return hdr.run(
         folder,
         {
-            "TPN alone": partial(hdr.tpn_alone, carrier=Carrier.load("tpn-hdr")),
+            "TPN alone": partial(hdr.tpn_alone, carrier=Carrier.load("tpn-hdr", config=hdr.LIGHT_TPN)),
             f"{OURS}, carried light alone": partial(hdr.ours, merged=False),
             f"{OURS}, its noise kept": partial(hdr.ours, keep_noise=True),
             OURS: hdr.ours,

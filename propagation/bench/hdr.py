@@ -28,6 +28,7 @@ from propagation.hdr.merging import fused, merge
 from propagation.hdr.response import FLOOR, Pair, estimate_response
 from propagation.hdr.sequence import carry_light
 from propagation.sequence import Carrier, carry
+from propagation.tpn import TpnConfig
 from propagation.video.hdr_images import REFERENCE_WHITE_NITS
 
 Carry = Callable[[Sequence[NDArray[np.uint8]], Mapping[int, Floats]], Iterable[tuple[int, Floats]]]
@@ -38,6 +39,7 @@ BORDER_PX = 3  # on either side of the edge of a clipped region
 # Floors, each against the best baseline of the same run.
 ERROR_SHARE, ONE_SIDED_DB, TWO_SIDED_DB, GRADIENT, FLICKER_SHARE, DIS_CALLS = 0.6, 3.0, 4.0, 1.1, 0.8, 6.0
 AB_A_DECADE = np.float32(30)  # units of a* and b* that stand for a factor of 10 in light
+LIGHT_TPN = TpnConfig(kept=1.0)  # a mean over the neighborhood would level the light of lamps
 _TIMED_FRAMES = 20  # as many as are carried from a key
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from propagation.alignment import MotionEstimator, Tracker
-from propagation.bench.hdr import AB_A_DECADE
+from propagation.bench.hdr import AB_A_DECADE, LIGHT_TPN
 from propagation.bench.panoramas import FOLDER as PANORAMAS
 from propagation.bench.panoramas import PanoramaClip, read_panorama, training_panoramas
 from propagation.bench.protocol import to_lab
@@ -156,7 +156,7 @@ def train(data: Path, folder: Path, recipe: TpnHdrRecipe | None = None) -> tuple
     recipe = recipe or TpnHdrRecipe()
     torch.manual_seed(recipe.loop.seed)
     training, held_out = materials(data, folder.parent / "frames", recipe)
-    model, twin = (channels_last(TemporalPropagationNetwork()) for _ in range(2))
+    model, twin = (channels_last(TemporalPropagationNetwork(LIGHT_TPN)) for _ in range(2))
     adopt(model, weights_path(recipe.start))
     run = Run(model, folder, recipe.loop)
     losses = [

@@ -23,7 +23,7 @@ from propagation.video.container import Decoder, media_boundary
 from propagation.video.frame import ClipInfo, Frame
 from propagation.video.images import read_image
 from propagation.video.pixels import PixelReader
-from propagation.video.probe import examine
+from propagation.video.probe import Examined, examine
 from propagation.video.sequence import find_pictures, probe_pictures
 
 REVERSE_BYTES = 128 << 20  # coded pictures kept while reading backwards
@@ -78,6 +78,13 @@ class Clip(ABC):
             yield self._read(index)
 
     @abstractmethod
+    def again(self) -> Clip:
+        """The same clip once more, for another thread: what is known of it is not looked for anew. Close it yourself.
+
+        Raises what `open_clip` raises where the file has gone.
+        """
+
+    @abstractmethod
     def _read(self, index: int) -> Frame: ...
 
     def close(self) -> None:  # noqa: B027  (stills hold nothing open)
@@ -94,6 +101,9 @@ class Clip(ABC):
 
 class PictureClip(Clip):
     """A sequence of stills, or one still."""
+
+    def again(self) -> PictureClip:
+        return PictureClip(self._info)
 
     def _read(self, index: int) -> Frame:
         file = self._info.files[index]
@@ -116,12 +126,12 @@ class PictureClip(Clip):
 
 
 class VideoClip(Clip):
-    """A video file."""
+    """A video file; `known` is what an earlier look through it has found."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Examined | None = None) -> None:
         self._decoder = Decoder(path)
         try:
-            examined = examine(self._decoder)
+            self._examined = examined = known or examine(self._decoder)
             with media_boundary(path, "open it"):
                 self._pictures = RandomAccess(self._decoder, examined.index)
         except BaseException:
@@ -133,6 +143,9 @@ class VideoClip(Clip):
         self._coded_size = examined.coded_width, examined.coded_height
         self._told_size = False
         self._pixels = PixelReader(examined.info.tags, alpha=examined.info.has_alpha)
+
+    def again(self) -> VideoClip:
+        return VideoClip(self._info.path, self._examined)
 
     def close(self) -> None:
         self._decoder.close()

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from propagation.errors import MediaError, RangeError
+from propagation.errors import MediaError, MissingMediaError, RangeError
 from propagation.video import reader
 from propagation.video.reader import open_clip
 from tests.media import LONG_GOP, OPEN_GOP, Recipe, make_clip, number_in
@@ -71,7 +71,7 @@ def test_every_frame_is_the_one_asked_for(clip_path: tuple[Path, Recipe]) -> Non
 
 def test_random_access_equals_reading_through(clip_path: tuple[Path, Recipe]) -> None:
     path, recipe = clip_path
-    with open_clip(path) as straight, open_clip(path) as jumping:
+    with open_clip(path) as straight, straight.again() as jumping:
         for frame in straight.frames():
             if frame.index % 3 == 0:
                 back = jumping.frame(recipe.frames - 1 - frame.index)
@@ -79,6 +79,19 @@ def test_random_access_equals_reading_through(clip_path: tuple[Path, Recipe]) ->
             again = jumping.frame(frame.index)
             np.testing.assert_array_equal(again.image, frame.image)
             assert (again.pts, again.index) == (frame.pts, frame.index)
+
+
+def test_a_clip_opened_again_is_not_looked_through_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_clip(tmp_path / "clip.mp4")
+    with open_clip(path) as clip:
+        monkeypatch.setattr(reader, "examine", None)
+        with clip.again() as other:
+            assert other.info == clip.info
+            assert number_in(other.frame(7).image) == number_in(clip.frame(7).image) == 7
+        assert number_in(clip.frame(8).image) == 8, "closing one leaves the other open"
+        path.unlink()
+        with pytest.raises(MissingMediaError):
+            clip.again()
 
 
 def test_times_are_the_files_own(tmp_path: Path) -> None:

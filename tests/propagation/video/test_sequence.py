@@ -32,6 +32,8 @@ def test_frames_count_from_0_whatever_their_numbers(tmp_path: Path, named: str) 
         assert [number_in(frame.image) for frame in clip.frames()] == list(range(17, 25))
         assert [number_in(frame.image) for frame in clip.frames(step=-1)] == list(range(24, 16, -1))
         assert (clip.frame(3).index, clip.frame(3).pts, clip.frame(3).time) == (3, 3, 3 / info.rate)
+        with clip.again() as other:
+            assert other.info == info and number_in(other.frame(5).image) == 22
 
 
 def test_a_first_file_starts_the_run_there(tmp_path: Path) -> None:

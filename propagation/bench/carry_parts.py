@@ -23,7 +23,7 @@ from propagation.bench.protocol import clip_paths
 from propagation.precision import fast_weights
 from propagation.sequence import Carrier, carry
 from propagation.spn import Description
-from propagation.tpn import Doubt, TemporalPropagationNetwork
+from propagation.tpn import Doubt, TemporalPropagationNetwork, TpnConfig
 from propagation.weights import expected_tensors, load_weights, weights_path
 
 Progress = Callable[[int, int, str], None]
@@ -46,7 +46,8 @@ class _Switched(TemporalPropagationNetwork):
     """The network with what it learned of its beliefs (B, 4, H, W) multiplied by `learned`, and without some."""
 
     def __init__(self, without: Sequence[int], learned: float) -> None:
-        super().__init__()
+        # Half of what is believed comes by the scans too, where there are any.
+        super().__init__(TpnConfig(kept=1.0) if _NONE in without else None)
         offset = torch.zeros(1, 4, 1, 1)
         offset[:, list(without)] = -_NEVER
         self.offset: Tensor

@@ -21,6 +21,7 @@ class Wear:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Wear:
+        """From nearly clean to badly worn."""
         return cls(float(rng.uniform(0, 5)), float(rng.uniform(0, 1.2)), float(rng.uniform(0, 0.04)))
 
     def on(self, lightness: Floats, rng: np.random.Generator) -> Floats:

@@ -34,8 +34,8 @@ from propagation.video.sequence import DEFAULT_PATTERN, is_pattern
 from propagation.video.writing import Writer
 
 VIDEO_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
-# CRF 17 is visually lossless by x264's own account. Beside `medium`, `fast` makes files of the same size 0.1 to 0.4 dB
-# further from the source, at 43 to 46 dB, and leaves a fifth of the time to what makes the frames.
+# CRF 17 is visually lossless by x264's own account. Beside `medium`, `fast` makes files of like size a little further
+# from the source, and leaves more of the processor to what makes the frames.
 _X264 = {"crf": "17", "preset": "fast"}
 # The index in front lets a player start before the whole file has come; it costs one more pass at the end.
 _MUXER_OPTIONS = {"mp4": {"movflags": "+faststart"}, "mov": {"movflags": "+faststart"}, "matroska": {}}

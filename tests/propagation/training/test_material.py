@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from propagation.alignment import CLUES, MotionEstimator, luma8
 from propagation.bench.panoramas import FOLDER, VALIDATION, training_panoramas
 from propagation.bench.protocol import to_lab
-from propagation.training import clips, spn_color, spn_published, tpn_color, tpn_hdr
+from propagation.training import clips, spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_photos
 from propagation.training.film import age
 from propagation.training.hints import sample_hints
 from propagation.training.losses import srgb_of_lab
@@ -25,7 +25,7 @@ PANORAMAS = f"hdr/{FOLDER}"
 TRAINABLE = {"photos", "clips", PANORAMAS}
 
 
-@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_color, tpn_hdr])
+@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_photos])
 def test_recipes_and_shipped_weights_name_no_folder_that_may_not_train(recipe):
     assert set(recipe.FOLDERS) <= TRAINABLE
     header = read_header(weights_path(recipe.NAME))

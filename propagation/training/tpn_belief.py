@@ -10,13 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from propagation.precision import channels_last
-from propagation.tpn import TemporalPropagationNetwork
 from propagation.training.loop import LoopConfig, Run
-from propagation.training.tpn_color import FOLDERS, TpnColorRecipe, fit
-from propagation.weights import adopt, weights_path
+from propagation.training.tpn_color import FOLDERS, TpnColorRecipe, begun_from, fit
 
 __all__ = ["FOLDERS", "NAME", "TpnBeliefRecipe", "train"]
 
@@ -35,9 +30,7 @@ class TpnBeliefRecipe(TpnColorRecipe):
 def train(data: Path, folder: Path, recipe: TpnBeliefRecipe | None = None) -> tuple[Run, dict[str, float]]:
     """Trains (or goes on training) in `folder` from the data collection `data`; returns the run and its last scores."""
     recipe = recipe or TpnBeliefRecipe()
-    torch.manual_seed(recipe.loop.seed)
-    model = channels_last(TemporalPropagationNetwork())
-    adopt(model, weights_path(recipe.start))
+    model = begun_from(recipe)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(recipe.learns))
     return fit(model, data, folder, recipe)

@@ -27,7 +27,7 @@ from propagation.training.losses import (
 from propagation.training.moving_photos import MovingPhotos
 from propagation.training.rollouts import MovingSequence, Rollouts, WalkConfig, Walks, moving_sequences
 from propagation.training.stills import photo_paths
-from propagation.weights import expected_tensors, load_weights, weights_path
+from propagation.weights import adopt, expected_tensors, load_weights, weights_path
 
 NAME = "tpn-color"
 FOLDERS = ("clips", "photos")  # the photos by way of the spatial network that it starts from
@@ -113,6 +113,14 @@ def train(data: Path, folder: Path, recipe: TpnColorRecipe | None = None) -> tup
     model = channels_last(TemporalPropagationNetwork())
     model.spatial.load_state_dict(load_weights(weights_path(recipe.start), expected_tensors(model.spatial)))
     return fit(model, data, folder, recipe)
+
+
+def begun_from(recipe: TpnColorRecipe) -> TemporalPropagationNetwork:
+    """The network that a later stage goes on with: a whole one, `recipe.start` of assets/weights."""
+    torch.manual_seed(recipe.loop.seed)
+    model = channels_last(TemporalPropagationNetwork())
+    adopt(model, weights_path(recipe.start))
+    return model
 
 
 def fit(

@@ -10,14 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from propagation.precision import channels_last
-from propagation.tpn import TemporalPropagationNetwork
 from propagation.training.loop import LoopConfig, Run
 from propagation.training.rollouts import WalkConfig
-from propagation.training.tpn_color import FOLDERS, TpnColorRecipe, fit
-from propagation.weights import adopt, weights_path
+from propagation.training.tpn_color import FOLDERS, TpnColorRecipe, begun_from, fit
 
 __all__ = ["FOLDERS", "NAME", "TpnPhotosRecipe", "train"]
 
@@ -36,7 +31,4 @@ class TpnPhotosRecipe(TpnColorRecipe):
 def train(data: Path, folder: Path, recipe: TpnPhotosRecipe | None = None) -> tuple[Run, dict[str, float]]:
     """Trains (or goes on training) in `folder` from the data collection `data`; returns the run and its last scores."""
     recipe = recipe or TpnPhotosRecipe()
-    torch.manual_seed(recipe.loop.seed)
-    model = channels_last(TemporalPropagationNetwork())
-    adopt(model, weights_path(recipe.start))
-    return fit(model, data, folder, recipe)
+    return fit(begun_from(recipe), data, folder, recipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 Pictures = NDArray[np.uint8]
 
 STILL_SIDE = 360  # shorter side of single frames
-SEQUENCE_SIDE = 320  # shorter side of sequences: motion is computed at this size
+SEQUENCE_SIDE = 320  # shorter side of sequences
 
 
 def clip_paths(folder: Path) -> list[Path]:
@@ -61,15 +62,17 @@ def still_frames(folder: Path, cache: Path, per_clip: int) -> list[Pictures]:
     return out
 
 
-def sequences(folder: Path, cache: Path, length: int, per_clip: int) -> list[Pictures]:
-    """Up to `per_clip` runs of `length` consecutive frames of every clip, each (T, H, W, 3), memory-mapped from
-    `cache`."""
+def sequences(
+    folder: Path, cache: Path, length: int, per_clip: int, side: int = SEQUENCE_SIDE
+) -> list[Pictures]:
+    """Up to `per_clip` runs of at most `length` consecutive frames of every clip, each (T, H, W, 3) of one shot, its
+    shorter side at most `side`, memory-mapped from `cache`."""
     out: list[Pictures] = []
     cache.mkdir(parents=True, exist_ok=True)
     for path in clip_paths(folder):
         count = None
         for part in range(per_clip):
-            kept = cache / f"{path.stem}_sequence_{length}_{part}of{per_clip}.npy"
+            kept = cache / f"{path.stem}_shot_{length}_{part}of{per_clip}_{side}.npy"
             if not kept.exists():
                 count = count or _count(path)
                 span = min(length, count)
@@ -81,12 +84,17 @@ def sequences(folder: Path, cache: Path, length: int, per_clip: int) -> list[Pic
                     else min(part * span, count - span)
                 )
                 first = min(max(first, 0), count - span)
-                np.save(
-                    kept,
-                    np.stack(
-                        [shrink(image, SEQUENCE_SIDE) for _, image in _read(path, set(range(first, first + span)))]
-                    ),
-                    allow_pickle=False,
-                )
+                np.save(kept, _longest_shot(path, first, first + span, side), allow_pickle=False)
             out.append(np.load(kept, mmap_mode="r", allow_pickle=False))
     return out
+
+
+def _longest_shot(path: Path, start: int, stop: int, side: int) -> Pictures:
+    """Of the frames start <= n < stop those of the longest shot: a walk across a cut teaches nothing."""
+    from propagation.shots import find_cuts
+    from propagation.video.reader import open_clip
+
+    with open_clip(path) as clip:
+        bounds = [start, *find_cuts(clip, start, stop), stop]
+    first, last = max(pairwise(bounds), key=lambda shot: shot[1] - shot[0])
+    return np.stack([shrink(image, side) for _, image in _read(path, set(range(first, last)))])

@@ -37,6 +37,7 @@ class MotionRanges:
     cutout_side: tuple[float, float] = (0.15, 0.7)  # of the picture's
     cutout_px: float = 8.0
     quality: tuple[int, int] = (50, 95)  # of JPEG
+    lively: int = 24  # in scenes of more frames everything moves more slowly, and ends as far away
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,6 @@ class PhotoView:
         lab = to_lab(self._coded(self._drawn(index)))
         light, ab = lab[..., 0], np.ascontiguousarray(lab[..., 1:]) * np.float32(self.saturation)
         return (light if self.wear is None else self.wear.on(light, rng)).copy(), ab
-
-    def motion(self, now: int, came: int) -> tuple[None, None]:
-        """None: layers move by themselves, so motion is estimated, as it is when the network is used."""
-        return None, None
 
     def _drawn(self, index: int) -> Pictures:
         size = (self.size, self.size)
@@ -145,11 +142,12 @@ class MovingPhotos:
     ) -> _Layer:
         """`place`, in the frame, is where the layer's middle is halfway."""
         ranges, half = self._ranges, frames / 2
-        speed = rng.uniform(0, 1) ** 2 * pan_px  # most things move slowly
+        pace = min(1.0, ranges.lively / frames)
+        speed = pace * rng.uniform(0, 1) ** 2 * pan_px  # most things move slowly
         angle = rng.uniform(0, 2 * np.pi)
         step = speed * np.array((np.cos(angle), np.sin(angle)))
-        gain = rng.uniform(-1, 1, 2) * ranges.faster * speed
-        turn, growth = rng.uniform(-1, 1) * ranges.turn, rng.uniform(-1, 1) * ranges.growth
+        gain = pace * rng.uniform(-1, 1, 2) * ranges.faster * speed
+        turn, growth = pace * rng.uniform(-1, 1) * ranges.turn, pace * rng.uniform(-1, 1) * ranges.growth
         start = place - step * half - gain * half**2 / 2
         scale /= float(np.exp(growth * half))
         return _Layer(picture, cover, start, step, gain, float(turn), float(growth), scale)

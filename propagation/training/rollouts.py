@@ -2,25 +2,25 @@
 results.
 
 Several walks run at once, each on a crop of another clip, so that every step of training sees the errors that earlier
-steps
-have left (drift is trained against) at many distances from the key. Motion is computed once and kept beside the run.
+steps have left (drift is trained against) at many distances from the key. Motion is estimated on the crop, as it is on
+a frame when the network is used.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from propagation.alignment import MotionEstimator, Tracker, luma8
+from propagation.alignment import MotionEstimator, Tracker
 from propagation.bench.protocol import to_lab
-from propagation.training.clips import Pictures, sequences
+from propagation.training.clips import Pictures, shrink
 from propagation.training.film import Wear
 from propagation.training.moving_photos import MovingPhotos
 
@@ -28,36 +28,9 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class MovingSequence:
-    """frames (T, H, W, 3) 8-bit RGB; back[t] is the motion from frame t + 1 to t, forth[t] from t to t + 1, (T - 1,
-    H, W, 2)."""
-
-    frames: Pictures
-    back: NDArray[np.float16]
-    forth: NDArray[np.float16]
-
-
-def moving_sequences(folder: Path, cache: Path, length: int, per_clip: int) -> list[MovingSequence]:
-    """Sequences of all clips under `folder` with their DIS motion, memory-mapped from `cache`."""
-    out = []
-    motion = MotionEstimator()
-    for i, frames in enumerate(sequences(folder, cache, length, per_clip)):
-        flows = []
-        for way in ("back", "forth"):
-            kept = cache / f"motion_{length}_{per_clip}_{i:04d}_quick_{way}.npy"
-            if not kept.exists():
-                lights = [luma8(to_lab(f)[..., 0]) for f in frames]
-                sources, targets = (lights[1:], lights[:-1]) if way == "back" else (lights[:-1], lights[1:])
-                found = [motion.flow(a, b, fine=False) for a, b in zip(sources, targets, strict=True)]
-                np.save(kept, np.stack(found).astype(np.float16), allow_pickle=False)
-            flows.append(np.load(kept, mmap_mode="r", allow_pickle=False))
-        out.append(MovingSequence(frames, *flows))
-    return out
-
-
-@dataclass(frozen=True)
 class WalkConfig:
     size: int = 256
+    widest: float = 1.0  # crops are up to this many times as wide, and shrunk to that size
     walks: int = 4
     longest: int = 23  # frames from the key
     unaligned: float = 0.1  # share of walks whose candidates stand still
@@ -67,40 +40,32 @@ class WalkConfig:
 
 @dataclass(frozen=True)
 class _View:
-    """How a walk sees its sequence: a crop, perhaps mirrored, with other saturation, and worn as film is."""
+    """How a walk sees its sequence: a crop, perhaps shrunk or mirrored, with other saturation, and worn as film is."""
 
-    sequence: MovingSequence
+    sequence: Pictures  # (T, H, W, 3), 8-bit RGB
     size: int
     window: tuple[slice, slice]
     mirror: bool
     saturation: float
     wear: Wear | None  # None for clean film
 
-    def cut(self, picture: NDArray[Any]) -> NDArray[Any]:
+    def cut(self, picture: Pictures) -> Pictures:
         """The crop of an (H, W, C) picture, padded where the frame is smaller than the crop."""
         crop = picture[self.window]
         if self.mirror:
             crop = crop[:, ::-1]
-        missing = [self.size - d for d in crop.shape[:2]]
+        missing = [window.stop - window.start - d for window, d in zip(self.window, crop.shape, strict=False)]
         if any(missing):
             crop = np.pad(crop, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-        return np.ascontiguousarray(crop)
+        return shrink(crop, self.size)
 
     def frame(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """L* (size, size) and a, b (size, size, 2) of a frame."""
-        lab = to_lab(self.cut(self.sequence.frames[index]))
+        lab = to_lab(self.cut(self.sequence[index]))
         light, ab = lab[..., 0], np.ascontiguousarray(lab[..., 1:]) * np.float32(self.saturation)
         if self.wear is not None:
             light = self.wear.on(light, rng)
         return np.ascontiguousarray(light, np.float32), ab
-
-    def motion(self, now: int, came: int) -> tuple[Floats, Floats]:
-        """Motion from frame `now` to its neighbour `came`, and from `came` to `now`, each (size, size, 2)."""
-        s = self.sequence
-        flows = (s.back, s.forth) if now > came else (s.forth, s.back)
-        sign = np.array((-1 if self.mirror else 1, 1), np.float32)
-        back, forth = (self.cut(f[min(now, came)].astype(np.float32)) * sign for f in flows)
-        return back, forth
 
 
 class View(Protocol):
@@ -108,9 +73,6 @@ class View(Protocol):
 
     def frame(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """L* (H, W) and the true property (H, W, 2) of a frame."""
-
-    def motion(self, now: int, came: int) -> tuple[Floats, Floats] | tuple[None, None]:
-        """Motion from frame `now` to its neighbor `came` and back, each (H, W, 2); None to have it estimated."""
 
 
 V = TypeVar("V", bound=View)
@@ -149,9 +111,9 @@ class Rollouts(ABC, Generic[V]):
         self.walks = kept + [self.start(rng) for _ in range(self._count - len(kept))]
         clues, truths, self._lights = [], [], []
         for walk in self.walks:
-            came, walk.position = walk.now, walk.position + 1
+            walk.position += 1
             light, values = walk.view.frame(walk.now, rng)
-            clues.append(walk.tracker.clues(walk.tracker.follow(light, *walk.view.motion(walk.now, came))))
+            clues.append(walk.tracker.clues(walk.tracker.follow(light)))
             truths.append(values.transpose(2, 0, 1))
             self._lights.append(light)
         stacks = (np.stack(self._lights)[:, None], np.stack(clues), np.stack(truths))
@@ -168,7 +130,7 @@ class Walks(Rollouts[View]):
     """Walks for color over random sequences, and over photographs in motion where there are any."""
 
     def __init__(
-        self, material: list[MovingSequence], config: WalkConfig, photos: MovingPhotos | None = None
+        self, material: Sequence[Pictures], config: WalkConfig, photos: MovingPhotos | None = None
     ) -> None:
         super().__init__(config.walks)
         self.material, self.config, self.photos = material, config, photos
@@ -187,20 +149,24 @@ class Walks(Rollouts[View]):
     def _through_a_clip(self, rng: np.random.Generator) -> tuple[View, list[int]]:
         """A random crop of a random sequence, and the frames to walk through."""
         sequence = self.material[int(rng.integers(len(self.material)))]
-        count, h, w = sequence.frames.shape[:3]
-        size = self.config.size
-        y, x = int(rng.integers(max(1, h - size + 1))), int(rng.integers(max(1, w - size + 1)))
-        length = int(rng.integers(3, min(self.config.longest, count - 1) + 1))
+        count, h, w = sequence.shape[:3]
+        side = round(self.config.size * self.config.widest ** rng.random())
+        y, x = int(rng.integers(max(1, h - side + 1))), int(rng.integers(max(1, w - side + 1)))
+        length = min(self._length(rng), count - 1)
         first = int(rng.integers(count - length))
-        window = (slice(y, y + size), slice(x, x + size))
-        view = _View(sequence, size, window, bool(rng.random() < 0.5), _saturation(rng), self._wear(rng))
+        window = (slice(y, y + side), slice(x, x + side))
+        view = _View(sequence, self.config.size, window, bool(rng.random() < 0.5), _saturation(rng), self._wear(rng))
         return view, list(range(first, first + length + 1))
 
     def _through_photos(self, rng: np.random.Generator) -> tuple[View, list[int]]:
         assert self.photos is not None
-        length = int(rng.integers(3, self.config.longest + 1))
+        length = self._length(rng)
         view = self.photos.scene(length + 1, _saturation(rng), self._wear(rng), rng)
         return view, list(range(length + 1))
+
+    def _length(self, rng: np.random.Generator) -> int:
+        """As many steps of training go to walks of one length as to those of any other."""
+        return int(3 * ((self.config.longest + 1) / 3) ** rng.random())
 
     def _wear(self, rng: np.random.Generator) -> Wear | None:
         return Wear.drawn(rng) if rng.random() < self.config.worn else None

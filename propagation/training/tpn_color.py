@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from propagation.precision import channels_last, fast_convolutions
 from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
+from propagation.training.clips import SEQUENCE_SIDE, Pictures, sequences
 from propagation.training.loop import LoopConfig, Run
 from propagation.training.losses import (
     energy_apart,
@@ -25,7 +26,7 @@ from propagation.training.losses import (
     weighted_absolute,
 )
 from propagation.training.moving_photos import MovingPhotos
-from propagation.training.rollouts import MovingSequence, Rollouts, WalkConfig, Walks, moving_sequences
+from propagation.training.rollouts import Rollouts, WalkConfig, Walks
 from propagation.training.stills import photo_paths
 from propagation.weights import adopt, expected_tensors, load_weights, weights_path
 
@@ -53,8 +54,9 @@ class TpnColorRecipe(LossWeights):
     workers: int = 2
     walks: WalkConfig = WalkConfig(walks=2)  # a worker
     start: str = "spn-color"  # the spatial network that it starts from
-    length: int = 24
+    length: int = 24  # frames of a sequence
     per_clip: int = 4
+    side: int = SEQUENCE_SIDE
 
 
 def loss_of(
@@ -87,7 +89,7 @@ def loss_between(out: Mapping[str, Tensor], property_: Tensor, weights: LossWeig
     return loss + weights.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
 
 
-def score(model: nn.Module, material: list[MovingSequence]) -> dict[str, float]:
+def score(model: nn.Module, material: Sequence[Pictures]) -> dict[str, float]:
     """PSNR over a and b on walks through sequences that never train, with alignment and without."""
     model.eval()
     result = {}
@@ -127,7 +129,7 @@ def fit(
     model: TemporalPropagationNetwork, data: Path, folder: Path, recipe: TpnColorRecipe
 ) -> tuple[Run, dict[str, float]]:
     """What all stages do with the network that they start from."""
-    material = moving_sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip)
+    material = sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip, recipe.side)
     training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
     held_out = material[::HELD_OUT_EVERY]
     photos = MovingPhotos(photo_paths(data / "photos")[0], recipe.walks.size) if recipe.walks.photos else None

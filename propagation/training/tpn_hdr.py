@@ -74,11 +74,6 @@ class LightView:
         values = (log_of(self._turned(self.clip.truth[index][..., self.channels])) - self.middle) * AB_A_DECADE
         return np.ascontiguousarray(lightness), np.ascontiguousarray(values, np.float32)
 
-    def motion(self, now: int, came: int) -> tuple[None, None]:
-        """None: what is cut out moves by itself, so the tracker estimates motion as it does when the network is
-        used."""
-        return None, None
-
     def clipped(self, index: int) -> NDArray[np.bool_]:
         """(H, W): where the camera shows white and the light is above it."""
         return np.asarray(self._turned(self.clip.clipped(index)))

@@ -10,14 +10,14 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from propagation.alignment import CLUES, MotionEstimator, luma8
+from propagation.alignment import CLUES
 from propagation.bench.panoramas import FOLDER, VALIDATION, training_panoramas
 from propagation.bench.protocol import to_lab
-from propagation.training import clips, spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_photos
+from propagation.training import clips, spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_long, tpn_photos
 from propagation.training.film import age
 from propagation.training.hints import sample_hints
 from propagation.training.losses import srgb_of_lab
-from propagation.training.rollouts import MovingSequence, WalkConfig, Walks
+from propagation.training.rollouts import WalkConfig, Walks
 from propagation.training.stills import StillSource, flat_field, photo_paths
 from propagation.weights import read_header, weights_path
 
@@ -25,7 +25,7 @@ PANORAMAS = f"hdr/{FOLDER}"
 TRAINABLE = {"photos", "clips", PANORAMAS}
 
 
-@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_photos])
+@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_long, tpn_photos])
 def test_recipes_and_shipped_weights_name_no_folder_that_may_not_train(recipe):
     assert set(recipe.FOLDERS) <= TRAINABLE
     header = read_header(weights_path(recipe.NAME))
@@ -96,15 +96,9 @@ def test_wear_stays_in_range_and_changes_the_picture():
         assert worn.min() >= 0 and worn.max() <= 100
 
 
-def moving(frames: int = 6) -> MovingSequence:
+def moving(frames: int = 6) -> clips.Pictures:
     big = picture(2, 120, 160)
-    rgb = np.stack([big[10 : 10 + 90, 3 * t : 3 * t + 120] for t in range(frames)])
-    codes = [luma8(to_lab(f)[..., 0]) for f in rgb]
-    motion = MotionEstimator()
-    pairs = list(zip(codes[1:], codes[:-1], strict=True))
-    back = np.stack([motion.flow(a, b) for a, b in pairs]).astype(np.float16)
-    forth = np.stack([motion.flow(b, a) for a, b in pairs]).astype(np.float16)
-    return MovingSequence(rgb, back, forth)
+    return np.stack([big[10 : 10 + 90, 3 * t : 3 * t + 120] for t in range(frames)])
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -149,7 +143,7 @@ def test_frames_come_from_the_reader_and_are_kept(tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(first, clips.still_frames(folder, cache, 3), strict=True))
     (run,) = clips.sequences(folder, cache, 4, 1)
     assert [int(f.mean()) // 20 for f in run] == [2, 3, 4, 5]
-    assert Path(cache / "walk_sequence_4_0of1.npy").exists()
+    assert Path(cache / "walk_shot_4_0of1_320.npy").exists()
 
 
 def test_the_loss_sees_the_same_srgb_as_opencv():

@@ -1,5 +1,8 @@
 """A tracker beside the network, wherever that computes; and what becomes of both where a GPU fails or lacks memory.
 
+What a frame shows by itself does not wait for its turn: its motion and, on the CPU, its description for the network are
+found ahead, each in a thread of its own.
+
 On a GPU the tracker is `device_tracker.DeviceTracker`: a frame's lightness goes in and its result comes out, once each.
 Without memory for the network on a whole frame it works in overlapping tiles there. A GPU that is given up takes the
 tracks with it, so the CPU's tracker follows the same frames again from the key, and goes on from the last result.
@@ -21,6 +24,7 @@ from propagation.alignment import MotionEstimator, Step, Tracker
 from propagation.densify import Dense
 from propagation.device_tracker import DeviceStep, DeviceTracker
 from propagation.precision import fast_convolutions
+from propagation.spn import Description
 from propagation.tiles import Tile, tiles
 from propagation.tpn import TemporalPropagationNetwork
 
@@ -40,7 +44,8 @@ class Followed:
 
 
 class Pursuit:
-    """Carries one key frame along a clip: `follow` frame after frame, in a thread of its own, and `carry` behind it.
+    """Carries one key frame along a clip: `follow` frame after frame, in a thread of its own, perhaps `describe` in
+    another, and `carry` behind them.
 
     lightness_of(n): L* (h, w) of frame n; `start`: the key's frame. Without `motion` nothing is aligned.
     """
@@ -75,7 +80,16 @@ class Pursuit:
                 self._ahead = None
         return Followed(None)
 
-    def carry(self, index: int, light: Floats, followed: Followed) -> tuple[Floats, Floats]:
+    def describe(self, light: Floats) -> Description | None:
+        """What the network on the CPU needs of a frame alone; None on a GPU, which is not waited for."""
+        if self._placed.device != "cpu":
+            return None
+        with torch.inference_mode(), fast_convolutions():
+            return self._placed.spare.describe(torch.from_numpy(light)[None, None])
+
+    def carry(
+        self, index: int, light: Floats, followed: Followed, picture: Description | None = None
+    ) -> tuple[Floats, Floats]:
         """Values (h, w, C) and expected error (h, w) of frame `index`, in main memory."""
 
         def work(model: TemporalPropagationNetwork, device: str, pieces: int = 1) -> tuple[Floats, Floats]:
@@ -86,7 +100,7 @@ class Pursuit:
                 followed = Followed(tracker, tracker.follow(light))
             if isinstance(tracker, DeviceTracker):
                 return _on_device(model, device, tracker, followed, pieces)
-            return _in_main_memory(model, device, tracker, followed, light, pieces)
+            return _in_main_memory(model, device, tracker, followed, light, picture, pieces)
 
         values, error = self._placed.run(work, *(partial(work, pieces=n) for n in _PIECES))
         self._carried.append(index)
@@ -131,25 +145,32 @@ def _in_main_memory(
     tracker: Tracker,
     followed: Followed,
     light: Floats,
+    picture: Description | None,
     pieces: int,
 ) -> tuple[Floats, Floats]:
     """With the CPU's tracker, wherever the network is."""
     assert not isinstance(followed.step, DeviceStep)
     clues = tracker.clues(followed.step)
     lightness, maps = (torch.from_numpy(np.ascontiguousarray(m))[None].to(device) for m in (light[None], clues))
-    found = (out[0].permute(1, 2, 0).cpu().numpy() for out in _run(model, device, lightness, maps, pieces))
+    picture = picture if device == "cpu" else None
+    found = (out[0].permute(1, 2, 0).cpu().numpy() for out in _run(model, device, lightness, maps, pieces, picture))
     values, error = (np.ascontiguousarray(each) for each in found)
     tracker.accept(light, values, error[..., 0])
     return values, error[..., 0]
 
 
 def _run(
-    model: TemporalPropagationNetwork, device: str, light: Tensor, clues: Tensor, pieces: int
+    model: TemporalPropagationNetwork,
+    device: str,
+    light: Tensor,
+    clues: Tensor,
+    pieces: int,
+    picture: Description | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Values (1, C, H, W) and expected error (1, 1, H, W) from lightness (1, 1, H, W) and clues (1, 12, H, W)."""
     with torch.inference_mode(), fast_convolutions(device):
         if pieces == 1:
-            out = model(light, clues)
+            out = model(light, clues) if picture is None else model(light, clues, picture)
             return out["values"], out["error"]
         total = torch.zeros_like(clues[:, :3])
         for tile in _tiles(light.shape[-2], light.shape[-1], pieces):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -19,6 +19,7 @@ from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
 from propagation.precision import channels_last, fast_weights
 from propagation.pursuit import Followed, Pursuit
+from propagation.spn import Description
 from propagation.spool import Spool
 from propagation.tpn import TemporalPropagationNetwork, TpnConfig
 from propagation.weights import expected_tensors, load_weights, weights_path
@@ -92,7 +93,8 @@ class Carrier:
     ) -> Iterator[Carried]:
         """Carries `key`, the property on frame `start`, step by step along `order`, whose frames follow one another.
 
-        The next frames are read and their motion estimated in a thread of its own while the network works on this one.
+        The next frames are read and their motion estimated in a thread of its own while the network works on this one;
+        in another one they are described.
         """
         reading = Lock()  # after a failure of the GPU frames are read again while the thread reads on
 
@@ -101,15 +103,16 @@ class Carrier:
                 return lightness_of(index)
 
         pursuit = Pursuit(self._placed, read, start, key, self._motion if self.aligned else None)
-        ahead = ThreadPoolExecutor(1, "motion")
+        ahead, aside = ThreadPoolExecutor(1, "motion"), ThreadPoolExecutor(1, "description")
         try:
-            for index, seen in _look_ahead(ahead, partial(_see, pursuit, read), order):
-                light, followed = seen.result()
-                values, error = pursuit.carry(index, light, followed)
+            for index, seen in _look_ahead(ahead, partial(_see, pursuit, read, aside), order):
+                light, followed, picture = seen.result()
+                values, error = pursuit.carry(index, light, followed, picture.result())
                 _log_energy(index, values, start, key.values)
                 yield Carried(index, values, confidence_of(error), error)
         finally:
-            ahead.shutdown(cancel_futures=True)
+            ahead.shutdown(cancel_futures=True)  # first, because it gives the other one its work
+            aside.shutdown(cancel_futures=True)
 
 
 def _log_energy(index: int, values: Floats, start: int, of_key: Floats) -> None:
@@ -120,17 +123,21 @@ def _log_energy(index: int, values: Floats, start: int, of_key: Floats) -> None:
         _log.debug("frame %d: style energy %.3f of its key's (frame %d)", index, ratio, start)
 
 
-def _see(pursuit: Pursuit, lightness_of: Callable[[int], Floats], index: int) -> tuple[Floats, Followed]:
-    """A frame's L* and how its pixels moved."""
+_Seen = tuple[Floats, Followed, Future[Description | None]]
+
+
+def _see(pursuit: Pursuit, lightness_of: Callable[[int], Floats], aside: Executor, index: int) -> _Seen:
+    """A frame's L*, how its pixels moved, and its description to come."""
     light = lightness_of(index)
-    return light, pursuit.follow(light)
+    picture = aside.submit(pursuit.describe, light)
+    return light, pursuit.follow(light), picture
 
 
 def _look_ahead(
-    ahead: ThreadPoolExecutor, see: Callable[[int], tuple[Floats, Followed]], order: Iterable[int]
-) -> Iterator[tuple[int, Future[tuple[Floats, Followed]]]]:
+    ahead: Executor, see: Callable[[int], _Seen], order: Iterable[int]
+) -> Iterator[tuple[int, Future[_Seen]]]:
     """Each frame of `order` with what is to be seen of it, that of the frames behind it under way."""
-    waiting: deque[tuple[int, Future[tuple[Floats, Followed]]]] = deque()
+    waiting: deque[tuple[int, Future[_Seen]]] = deque()
     for index in order:
         waiting.append((index, ahead.submit(see, index)))
         if len(waiting) > _AHEAD:

@@ -82,16 +82,20 @@ class TemporalPropagationNetwork(nn.Module):
         self.register_buffer("scale", torch.tensor([s for s, _ in scales]).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("shift", torch.tensor([s for _, s in scales]).view(1, -1, 1, 1), persistent=False)
 
-    def forward(self, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
+    def describe(self, lightness: Tensor) -> Description:
+        """What `forward` needs of the frame (B, 1, H, W) alone: it can be found before the clues are there."""
+        return self.spatial.describe(halve(pad_to_stride(lightness, 2 * STRIDE)))
+
+    def forward(self, lightness: Tensor, clues: Tensor, picture: Description | None = None) -> dict[str, Tensor]:
         """Returns `values` (B, 2, H, W), `error` in the property's units and `trust`, 0 to 1 (B, 1, H, W). With
         gradients also `carried` (B, 2, H, W), what the spatial network alone brings, and plain `doubt` (B, 1, H, W), 0
-        to 1.
+        to 1. `picture`: what `describe` has found of a single frame, where it was asked before.
 
         A pixel keeps a share of what it believes (`TpnConfig.kept`), as far as it believes it; the rest comes by the
         scans.
         """
         if not torch.is_grad_enabled() and lightness.device.type == "cpu":
-            return self._forward_fused(lightness, clues)
+            return self._forward_fused(lightness, clues, picture)
         h, w = lightness.shape[-2:]
         seen = torch.addcmul(self.shift, pad_to_stride(torch.cat([lightness, clues], 1), 2 * STRIDE), self.scale)
         now, key_light, key, _, worst, key_in, light, previous, trip, inside, _ = seen.split(
@@ -100,7 +104,8 @@ class TemporalPropagationNetwork(nn.Module):
         differences = torch.cat(
             [(now - key_light).abs(), (now - light).abs(), (key - previous).abs().sum(1, keepdim=True)], 1
         )
-        belief, error, found, picture = self._judge(torch.cat([halve(seen), halve(differences)], 1))
+        picture = picture or self.describe(lightness)
+        belief, error, found = self._judge(torch.cat([halve(seen), halve(differences)], 1), picture)
         belief = enlarge(belief)
         matched_light, matched = enlarge(found).split((1, 2), 1)
         doubt = torch.cat(
@@ -131,21 +136,26 @@ class TemporalPropagationNetwork(nn.Module):
             "doubt": plain[..., :h, :w],
         }
 
-    def _forward_fused(self, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
+    def _forward_fused(self, lightness: Tensor, clues: Tensor, picture: Description | None) -> dict[str, Tensor]:
         """`values`, `error` and `trust` as above, a picture at a time, with the work at full size in few passes."""
         from propagation.rows import belief as rows  # here because numba takes a second to import
 
-        pictures = [self._one_fused(rows, *maps) for maps in zip(lightness[:, 0], clues, strict=True)]
-        return {name: torch.stack([picture[name] for picture in pictures]) for name in pictures[0]}
+        frames = [
+            self._one_fused(rows, light, of_frame, picture or self.describe(light[None, None]))
+            for light, of_frame in zip(lightness[:, 0], clues, strict=True)
+        ]
+        return {name: torch.stack([frame[name] for frame in frames]) for name in frames[0]}
 
-    def _one_fused(self, rows: ModuleType, lightness: Tensor, clues: Tensor) -> dict[str, Tensor]:
-        """lightness (H, W) and clues (12, H, W) of one picture."""
+    def _one_fused(
+        self, rows: ModuleType, lightness: Tensor, clues: Tensor, picture: Description
+    ) -> dict[str, Tensor]:
+        """lightness (H, W) and clues (12, H, W) of one frame."""
         h, w = lightness.shape
         size = (padded(h, 2 * STRIDE) // 2, padded(w, 2 * STRIDE) // 2)
         seen = (lightness.numpy(), clues.numpy(), self.scale.flatten().numpy(), self.shift.flatten().numpy())
         half = torch.empty(1, *size, 16)
         run_parts(rows.see, (*seen, half[0].numpy()), size[0], h * w)
-        belief, error, found, picture = self._judge(half.permute(0, 3, 1, 2))
+        belief, error, found = self._judge(half.permute(0, 3, 1, 2), picture)
         doubts = torch.stack([d.weights for d in (self.doubt_key, self.doubt_matched, self.doubt_previous)])
         kept, hints = torch.empty(3, h, w), torch.empty(3, *size)
         judged = (belief[0].contiguous().numpy(), found[0].contiguous().numpy(), doubts.numpy())
@@ -163,16 +173,15 @@ class TemporalPropagationNetwork(nn.Module):
             "trust": 1.0 - kept[2:],
         }
 
-    def _judge(self, half: Tensor) -> tuple[Tensor, Tensor, Tensor, Description]:
+    def _judge(self, half: Tensor, picture: Description) -> tuple[Tensor, Tensor, Tensor]:
         """From the clues at half size: corrections of the three candidates and none (B, 4, H, W), bounded, and the
-        expected error (B, 1, H, W), both at half size; what matching found (B, 3, H, W); the picture's description."""
+        expected error (B, 1, H, W), both at half size; what matching found (B, 3, H, W)."""
         small, small_key = half[:, :1], half[:, 1:4]
         found = self.matching(small, small_key[:, :1], small_key)
-        picture = self.spatial.describe(50.0 * (small + 1.0))
         # In one layout: a mixture is put together value by value.
         near = found.contiguous(memory_format=torch.channels_last)
         seen = F.relu_(self.shrink(F.relu_(self.enter(torch.cat([half, near], 1)))))
         judged = enlarge(self.belief(torch.cat([seen, enlarge(picture.features)], 1)).float())
         belief, error = judged.split((4, 1), 1)
         belief = _LARGEST * torch.tanh(belief / _LARGEST)
-        return belief, F.softplus(error) * (0.2 * AB_SCALE), found, picture
+        return belief, F.softplus(error) * (0.2 * AB_SCALE), found

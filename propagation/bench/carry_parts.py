@@ -54,9 +54,9 @@ class _Switched(TemporalPropagationNetwork):
         self.register_buffer("offset", offset, persistent=False)
         self.learned = learned
 
-    def _judge(self, half: Tensor) -> tuple[Tensor, Tensor, Tensor, Description]:
-        belief, error, found, picture = super()._judge(half)
-        return belief * self.learned + self.offset, error, found, picture
+    def _judge(self, half: Tensor, picture: Description) -> tuple[Tensor, Tensor, Tensor]:
+        belief, error, found = super()._judge(half, picture)
+        return belief * self.learned + self.offset, error, found
 
 
 @dataclass(frozen=True)

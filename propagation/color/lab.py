@@ -32,6 +32,7 @@ _LAB_TO_F = np.array(
 )
 # What dividing a float32 by three as an integer lacks for its cube root.
 _CUBE_ROOT_BITS = 709_921_077
+_BINS = 4096  # of light, so small that few of them hold more than one step of an 8-bit code
 _SRGB, _BT709 = 13, 1  # transfer and primaries (ITU-T H.273)
 Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -68,7 +69,12 @@ def colored_frame(
 ) -> NDArray[Any]:
     """`lab_to_frame` of L* (H, W) and a*, b* (H, W, 2) that lie apart."""
     linear, _ = light_in_gamut(lightness, ab, xyz_to_rgb(tags.primaries))
-    code_values = (linear_to_srgb if tags.transfer == _SRGB else linear_to_bt1886)(linear)
+    is_srgb = tags.transfer == _SRGB
+    if dtype is np.uint8:
+        codes = np.empty(linear.shape, np.uint8)
+        run_parts(_code_rows, (linear, *_steps(is_srgb), codes), linear.shape[0], linear.size)
+        return codes
+    code_values = (linear_to_srgb if is_srgb else linear_to_bt1886)(linear)
     code_values *= np.float32(np.iinfo(dtype).max)
     return np.rint(code_values, out=code_values).astype(dtype)
 
@@ -132,6 +138,32 @@ def _curve_table(bits: int, is_srgb: bool) -> NDArray[np.float32]:
     table = (srgb_to_linear if is_srgb else bt1886_to_linear)(signal).astype(np.float32)
     table.setflags(write=False)
     return table
+
+
+@cache
+def _steps(is_srgb: bool) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Linear light from which on an 8-bit code is rounded up to the next one (255,), worked out in float64, and the
+    code of the darkest light of each of `_BINS` equal parts of 0..1."""
+    signal = (np.arange(255) + 0.5) / 255
+    steps = (srgb_to_linear if is_srgb else bt1886_to_linear)(signal).astype(np.float32)
+    codes = np.searchsorted(steps, np.arange(_BINS) / _BINS, side="right").astype(np.uint8)
+    for each in (steps, codes):
+        each.setflags(write=False)
+    return steps, codes
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _code_rows(linear: Any, steps: Any, codes: Any, out: Any, first: int, last: int) -> None:
+    """8-bit codes of rows first <= y < last of linear light 0..1 (H, W, 3): looked up, because a power is slow."""
+    most = np.uint32(codes.size - 1)
+    for y in range(first, last):
+        for x in range(out.shape[1]):
+            for c in range(3):
+                light = linear[y, x, c]
+                code = np.uint32(codes[min(np.uint32(light * np.float32(codes.size)), most)])
+                while code < np.uint32(255) and light >= steps[code]:
+                    code += np.uint32(1)
+                out[y, x, c] = code
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy")

@@ -102,6 +102,19 @@ def test_greys_have_no_color() -> None:
         assert np.abs(frame_to_lab(grey, tags)[..., 1:]).max() < 1e-3
 
 
+@pytest.mark.parametrize("tags", [STILL_TAGS, VIDEO], ids=["sRGB", "BT.709"])
+def test_8_bit_codes_are_the_curves_rounded(tags: ColorTags) -> None:
+    """Greys of all light, those next to every step among them, against the curve in float64."""
+    edges = np.nextafter(np.float32((np.arange(255) + 0.5) / 255), np.float32([[0], [1]])).astype(np.float64)
+    signal = np.concatenate([edges.ravel(), np.linspace(0, 1, 5001)])
+    light = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+    light = light if tags.transfer == 13 else signal**2.4
+    levels = np.where(light > (24 / 116) ** 3, np.cbrt(light), (841 / 108) * light + 16 / 116) * 116 - 16
+    found = lab_to_frame(np.stack([levels, 0 * levels, 0 * levels], -1)[None], tags, np.uint8)[0]
+    off = np.abs(found - 255 * signal[:, None])
+    assert off.max() < 0.5 + 1e-3  # float32 Lab leaves that much open beside a step
+
+
 # Round trips. A pure power of 2.4 has an infinite slope at black: where a saturated colour has a channel at 0, the
 # light of 5e-7 that float32 Lab leaves undecided is 0.0024 of the signal. So the bound is on light; in codes it is 1 of
 # 8 bits, and 2 of 16 bits wherever the channel is not that dark.

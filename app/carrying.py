@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,8 @@ from app.jobs import checked_range
 from app.keyframes import Keyframe, check_keyframes, read_keyframe, work_shape
 from app.lightness import LightnessReader
 from app.pipeline import Pipeline, real
-from app.progress import CancelToken, Progress
-from app.stages import find_shots, make_dense
+from app.progress import CancelToken, Progress, ahead
+from app.stages import make_dense, search_shots
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def carry_job(
     """
     from propagation.video.reader import open_clip
 
-    with open_clip(settings.clip) as clip:
+    with ExitStack() as stack:
+        clip = stack.enter_context(open_clip(settings.clip))
         info = clip.info
         frames = checked_range(settings.start, settings.stop, info)
         check_keyframes(settings.keyframes, info.frame_count)
@@ -63,19 +64,26 @@ def carry_job(
         device = machine.choose_device(settings.device)
         has_hints = any(keyframe.kind == "hints" for keyframe in settings.keyframes)
         densifier = stages.load_densifier(device) if has_hints else None
-        cuts = yield from find_shots(clip, frames, settings.keyframes, stages, cancel)
         lightness = LightnessReader(clip, work_shape(info.height, info.width, settings.size), cancel)
         read = partial(read_keyframe, width=info.width, height=info.height, tags=info.tags)
-        with closing(lightness):
-            dense = yield from make_dense(settings.keyframes, read, lightness, densifier, stages, cancel)
-            carry = in_direction(stages, settings.direction).carry
-            carrier = stages.load_carrier(device)
-            count = 0
-            for carried in carry(lightness.at, dense, frames.start, frames.stop, carrier=carrier, shots=cuts):
-                cancel.check()
-                count += 1
-                yield ColoredFrame(carried.index, carried.values)
-                yield Progress("color", carried.index - frames.start + 1, len(frames), carried.index)
+        dense = yield from make_dense(settings.keyframes, read, lightness, densifier, stages, cancel)
+        shots = search_shots(lightness, frames, settings.keyframes, stages)
+        carry, carrier = in_direction(stages, settings.direction).carry, stages.load_carrier(device)
+        stack.enter_context(machine.side_by_side())
+        coming = carry(lightness.at, dense, frames.start, frames.stop, carrier=carrier, begins=shots.begins)
+        coming = stack.enter_context(closing(ahead(iter(coming))))
+        # Left first: the thread behind `ahead` ends at the next frame it asks for.
+        stack.enter_context(closing(lightness))
+        count = done = 0
+        for carried in coming:
+            cancel.check()
+            if carried is None:
+                # The color of the next frame is still on its way to it, through this one.
+                yield Progress("color", done, len(frames), lightness.last)
+                continue
+            count, done = count + 1, carried.index - frames.start + 1
+            yield ColoredFrame(carried.index, carried.values)
+            yield Progress("color", done, len(frames), carried.index)
     return count
 
 

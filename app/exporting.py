@@ -49,6 +49,16 @@ class _Known:
     values: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class _NoSearch:
+    """Stands in for the search for cuts, which does not matter any more."""
+
+    found: tuple[int, ...] = ()
+
+    def begins(self, _: int) -> bool:
+        return False
+
+
 def export_job(
     settings: ExportSettings, cancel: CancelToken, pipeline: Pipeline | None = None
 ) -> Generator[Progress, None, Outcome]:
@@ -128,4 +138,4 @@ def _with_known(stages: Pipeline, colors: Mapping[int, NDArray[np.floating]]) ->
         start, stop = args[2], args[3]
         return (_Known(n, np.asarray(colors[n], np.float32)) for n in range(start, stop))
 
-    return replace(stages, carry=carry, load_carrier=lambda device: None, find_cuts=lambda *_, **__: [])
+    return replace(stages, carry=carry, load_carrier=lambda device: None, search_shots=lambda *_: _NoSearch())

@@ -19,7 +19,7 @@ from app.keyframes import Keyframe, check_keyframes, shrink, work_shape
 from app.lightness import LightnessReader
 from app.pipeline import Pipeline, real
 from app.progress import CancelToken, Progress, ahead
-from app.stages import find_shots
+from app.stages import search_shots, words_on_shots
 from propagation.color.primaries import Chromaticities, chromaticities_of
 from propagation.errors import HintError, OutputError
 from propagation.hdr.carrying import KeyLight, light_of, log_of
@@ -98,16 +98,16 @@ def hdr_job(
         yield from run.prepare()
         writer, preview = run.open_outputs(stack)
         carrier = stages.load_light_carrier(machine.choose_device(settings.device))
-        cuts = yield from find_shots(clip, run.frames, run.keyframes, stages, cancel)
         codes = CodeReader(clip, run.shape, cancel)
+        shots = search_shots(codes, run.frames, run.keyframes, stages)
         start, stop = run.frames.start, run.frames.stop
-        carried = carry_light(codes.at, run.small_keys(), start, stop, carrier=carrier, shots=cuts)
+        carried = carry_light(codes.at, run.small_keys(), start, stop, carrier=carrier, begins=shots.begins)
         coming = stack.enter_context(closing(ahead(carried)))
         # Left first: the thread behind `ahead` ends at the next frame it asks for.
         stack.enter_context(closing(codes))
         source = stack.enter_context(clip.again())
-        reached = yield from run.write(source, coming, writer, preview)
-        yield Progress("finish", 0, 1)
+        reached = yield from run.write(source, coming, shots, writer, preview)
+        yield Progress("finish", 0, 1, message=words_on_shots(shots))
     notes = (*run.notes(reached), *writer.notes, *(preview.notes if preview is not None else ()))
     return Outcome(run.pattern, len(run.frames), reached, notes)
 
@@ -212,7 +212,7 @@ class _Run:
         return stack.enter_context(writer), preview
 
     def write(
-        self, source: Clip, carried: Iterator[Any], writer: HdrWriter, preview: Writer | None
+        self, source: Clip, carried: Iterator[Any], shots: Any, writer: HdrWriter, preview: Writer | None
     ) -> Generator[Progress, None, int]:
         """Writes the range frame by frame; returns how many frames a key reached."""
         reached = 0
@@ -221,6 +221,7 @@ class _Run:
             while coming is None and (coming := next(carried, (-1, ()))) is None:
                 self.cancel.check()
                 yield Progress("light", frame.index - self.frames.start, len(self.frames), frame.index)
+            shots.begins(frame.index)  # searched for here where nothing was carried
             sides: tuple[Any, ...] | None = None
             if coming[0] == frame.index:
                 sides, coming = coming[1], None

@@ -29,7 +29,7 @@ from app.keyframes import (
 from app.lightness import LENT_BYTES, LightnessReader
 from app.pipeline import Pipeline, real
 from app.progress import Cancelled, CancelToken, Progress, ahead
-from app.stages import find_shots, make_dense
+from app.stages import make_dense, search_shots, words_on_shots
 from propagation.errors import OutputError, OutputExistsError, RangeError
 
 if TYPE_CHECKING:
@@ -119,29 +119,23 @@ def propagate_job(
         clip = stack.enter_context(open_clip(settings.clip))
         run = _Propagation(settings, clip, cancel)
         stages = pipeline or real()
-        with machine.side_by_side(), closing(
-            find_shots(clip, run.frames, settings.keyframes, stages, cancel)
-        ) as shots:
-            # They are searched in a thread of their own. Whatever the first new frame needs besides is done meanwhile.
-            begun = next(shots)
-            source = stack.enter_context(clip.again())
-            yield from run.check(source)
-            writer = stack.enter_context(run.open_output())
-            device = machine.choose_device(settings.device)
-            yield begun
-            densifier = stages.load_densifier(device) if run.needs_filling else None
-            carrier = stages.load_carrier(device)
-            lightness = LightnessReader(source, run.shape, cancel, lent_bytes=LENT_BYTES)
-            lightness.at(min(keyframe.index for keyframe in settings.keyframes))
-            cuts = yield from shots
+        source = stack.enter_context(clip.again())
+        yield from run.check(source)
+        writer = stack.enter_context(run.open_output())
+        device = machine.choose_device(settings.device)
+        densifier = stages.load_densifier(device) if run.needs_filling else None
+        carrier = stages.load_carrier(device)
+        lightness = LightnessReader(source, run.shape, cancel, lent_bytes=LENT_BYTES)
         dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
-        carried = stages.carry(lightness.at, dense, run.frames.start, run.frames.stop, carrier=carrier, shots=cuts)
+        shots = search_shots(lightness, run.frames, settings.keyframes, stages)
+        start, stop = run.frames.start, run.frames.stop
+        carried = stages.carry(lightness.at, dense, start, stop, carrier=carrier, begins=shots.begins)
         stack.enter_context(machine.side_by_side())
         carried = stack.enter_context(closing(ahead(iter(carried))))
         # Left first: the thread behind `ahead` ends at the next frame it asks for, whatever it is in the middle of.
         stack.enter_context(closing(lightness))
-        colored = yield from run.write(carried, lightness, stages, writer)
-        yield Progress("finish", 0, 1)
+        colored = yield from run.write(carried, lightness, shots, stages, writer)
+        yield Progress("finish", 0, 1, message=words_on_shots(shots))
     return Outcome(settings.out, run.written, colored, (*writer.notes, *run.notes(colored)))
 
 
@@ -159,6 +153,7 @@ class _Propagation:
         self.written = 0
         self._lies: dict[int, Registration] = {}
         self._left_alone = 0
+        self._out_of_reach: list[int] = []  # frames of the range that no key reached
         self._by_index = {keyframe.index: keyframe for keyframe in settings.keyframes}
         check_keyframes(settings.keyframes, self.info.frame_count)
         refuse_own_input(settings, self.info, self.frames)
@@ -209,11 +204,11 @@ class _Propagation:
         return open_writer(self.settings.out, self.info, overwrite=self.settings.force, frames=self.frames)
 
     def write(
-        self, carried: Iterator[Any], lightness: LightnessReader, stages: Pipeline, writer: Writer
+        self, carried: Iterator[Any], lightness: LightnessReader, shots: Any, stages: Pipeline, writer: Writer
     ) -> Generator[Progress, None, int]:
         """Writes the clip frame by frame and returns how many frames got color."""
         colored = done = 0
-        for frame, ab in self._paired(carried, lightness):
+        for frame, ab in self._paired(carried, lightness, shots):
             self.cancel.check()
             if frame is None:
                 # The color of the next frame is still on its way to it, through this one.
@@ -222,8 +217,11 @@ class _Propagation:
             if ab is not None:
                 frame = self._colored(frame, ab, stages)
                 colored += 1
-            elif self.settings.from_grey:
-                frame = coloring.drop_color(frame)
+            else:
+                if frame.index in self.frames:
+                    self._out_of_reach.append(frame.index)
+                if self.settings.from_grey:
+                    frame = coloring.drop_color(frame)
             if self._is_wanted(frame.index):
                 writer.write(frame)
                 self.written += 1
@@ -234,7 +232,7 @@ class _Propagation:
         return colored
 
     def _paired(
-        self, carried: Iterator[Any], lightness: LightnessReader
+        self, carried: Iterator[Any], lightness: LightnessReader, shots: Any
     ) -> Iterator[tuple[Frame | None, Float | None]]:
         """Every frame of the clip with the ab that was carried to it, or None where nothing was.
 
@@ -245,6 +243,7 @@ class _Propagation:
             if index in self.frames:
                 while coming is None and (coming := next(carried, _END)) is None:
                     yield None, None
+                shots.begins(index)  # searched for here where nothing was carried
             frame = lightness.take(index) or self.clip.frame(index)
             if coming is not None and coming.index == index:
                 yield frame, coming.values
@@ -270,8 +269,21 @@ class _Propagation:
         """What a person should know about the result."""
         if not colored:
             yield "no frame got color: no key frame lies in a shot of the range"
+        elif self._out_of_reach:
+            yield f"no key frame reaches {_runs(self._out_of_reach)}: no color was carried there"
         if self._left_alone:
             yield f"{self._left_alone} pictures outside the range were there already and stay as they are"
+
+
+def _runs(indices: list[int]) -> str:
+    """Rising frame numbers in words, those that follow one another as one."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], index]
+        else:
+            runs.append([index])
+    return "frames " + ", ".join(" to ".join(map(str, run)) for run in runs)
 
 
 def densify_job(

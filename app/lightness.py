@@ -22,15 +22,15 @@ Float = NDArray[np.float32]
 
 # 160 frames of 854x480: motion looks at neighbours, two-sided carrying comes back over an interval.
 CACHE_BYTES = 256 * 2**20
-# Ten frames of 1920x1080, which is as far as writing falls behind.
-LENT_BYTES = 64 * 2**20
+# Twenty frames of 1920x1080: as far as writing falls behind the search for cuts.
+LENT_BYTES = 128 * 2**20
 
 
 class LightnessReader:
     """Gives L* (h, w) float32 in 0..100 of any frame; neighbours in a row cost one decoded frame each.
 
     Long-GOP video is slow to enter anywhere but cheap to go along: a run backwards is read as one. Every request
-    checks `cancel`. With `lent_bytes` the frames read last are kept too, for another thread to `take`.
+    checks `cancel`, and any thread may ask. With `lent_bytes` the frames read last are kept too, for one to `take`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LightnessReader:
         self._most = max(4, cache_bytes // (shape[0] * shape[1] * 4))
         self._lent: OrderedDict[int, Frame] = OrderedDict()
         self._lent_bytes = lent_bytes
-        self._lending = threading.Lock()
+        self._reading, self._lending = threading.Lock(), threading.Lock()
         self.last = -1
         self._closed = False
         self._backwards: Iterator[Frame] | None = None
@@ -58,16 +58,27 @@ class LightnessReader:
         self._cancel.check()
         if self._closed:
             raise Cancelled
-        if index in self._kept:
+        with self._reading:
+            if index not in self._kept:
+                self._keep(self._read(index))
             self._kept.move_to_end(index)
             return self._kept[index]
-        frame = self._read(index)
+
+    def frame(self, index: int) -> Frame:
+        """Frame `index` itself; its L* is kept. Raises as `at` does."""
+        self._cancel.check()
+        if self._closed:
+            raise Cancelled
+        with self._reading:
+            frame = self._read(index)
+            self._keep(frame)
+            return frame
+
+    def _keep(self, frame: Frame) -> None:
         self._lend(frame)
-        picture = self._picture(frame)
-        self._kept[index] = picture
+        self._kept[frame.index] = self._picture(frame)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
-        return picture
 
     def take(self, index: int) -> Frame | None:
         """Frame `index` itself, once, where it was read lately: decoding it again would cost more."""

@@ -13,15 +13,15 @@ class Pipeline:
 
     `load_densifier(device)` gives an object with `prepare(lightness, thorough=)` and `fill(prepared, hints)`;
     `make_hints(values, strength)` the hints that it takes; `load_carrier(device)` what `carry` takes as its carrier;
-    `load_light_carrier(device)` the `LightCarrier` of HDR; `find_cuts(clip)` the first frame of every shot but the
-    first; `lift(ab, small, full)` work-size ab at full size.
+    `load_light_carrier(device)` the `LightCarrier` of HDR; `search_shots(read, frames)` a search for cuts in a range of
+    frames, read one by one, with `begins(n)` and `found`; `lift(ab, small, full)` work-size ab at full size.
     """
 
     load_densifier: Callable[[str], Any]
     make_hints: Callable[..., Any]
     load_carrier: Callable[[str], Any]
     load_light_carrier: Callable[[str], Any]
-    find_cuts: Callable[..., list[int]]
+    search_shots: Callable[[Callable[[int], Any], range], Any]
     carry: Callable[..., Any]
     lift: Callable[..., Any]
 
@@ -31,14 +31,14 @@ def real() -> Pipeline:
     from propagation.densify import Densifier, Hints
     from propagation.lift import lift_chroma
     from propagation.sequence import Carrier, carry
-    from propagation.shots import find_cuts
+    from propagation.shots import Shots
 
     return Pipeline(
         load_densifier=lambda device: Densifier.load(device=device),
         make_hints=Hints,
         load_carrier=lambda device: Carrier.load(device=device),
         load_light_carrier=_light_carrier,
-        find_cuts=find_cuts,
+        search_shots=lambda read, frames: Shots(map(read, frames)),
         carry=carry,
         lift=lift_chroma,
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _TELL_EVERY_S = 0.2
 
@@ -94,31 +92,3 @@ def ahead(items: Iterator[Item], depth: int = 4) -> Generator[Item | None, None,
     finally:
         left.set()
         worker.join()
-
-
-def watched(
-    work: Callable[[Callable[[int], None]], Result], stage: str, frames: range, cancel: CancelToken
-) -> Generator[Progress, None, Result]:
-    """Runs `work`, which calls back with every frame it reads, in a thread of its own and tells how far it is.
-
-    A stop, or closing this generator, ends the work at its next frame. Raises what `work` raises, and Cancelled.
-    """
-    seen = frames.start
-    left = threading.Event()
-
-    def on_frame(index: int) -> None:
-        nonlocal seen
-        if left.is_set():
-            raise Cancelled
-        cancel.check()
-        seen = index + 1
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix=stage) as pool:
-        future = pool.submit(work, on_frame)
-        try:
-            yield Progress(stage, 0, len(frames))
-            while not wait([future], timeout=_TELL_EVERY_S).done:
-                yield Progress(stage, seen - frames.start, len(frames), seen)
-        finally:
-            left.set()
-    return future.result()

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.keyframes import Keyframe, Painted, shrink, shrink_hints
 from app.lightness import LightnessReader
 from app.pipeline import Pipeline
-from app.progress import CancelToken, Progress, watched
-
-if TYPE_CHECKING:
-    from propagation.video.reader import Clip
+from app.progress import CancelToken, Progress
 
 
-def find_shots(
-    clip: Clip, frames: range, keyframes: Sequence[Keyframe], pipeline: Pipeline, cancel: CancelToken
-) -> Generator[Progress, None, list[int]]:
-    """The first frame of every shot but the first, between the range and the key frames, in order."""
-    indices = [keyframe.index for keyframe in keyframes]
-    reached = range(min(frames.start, *indices), max(frames.stop - 1, *indices) + 1)
-    cuts = yield from watched(
-        lambda on_frame: pipeline.find_cuts(clip, reached.start, reached.stop, on_frame=on_frame),
-        "shots",
-        reached,
-        cancel,
-    )
-    message = f"Found {len(cuts) + 1} shots; the cuts are at {', '.join(map(str, cuts))}." if cuts else ""
-    yield Progress("shots", len(reached), len(reached), message=message)
-    return cuts
+def search_shots(
+    lightness: LightnessReader, frames: range, keyframes: Sequence[Keyframe], pipeline: Pipeline
+) -> Any:
+    """The search for cuts between the range and the key frames; what it reads `lightness` keeps."""
+    indices = [frames.start, frames.stop - 1, *(keyframe.index for keyframe in keyframes)]
+    return pipeline.search_shots(lightness.frame, range(min(indices), max(indices) + 1))
+
+
+def words_on_shots(shots: Any) -> str:
+    """What a person should know of the cuts that were found; empty where there are none."""
+    cuts = shots.found
+    return f"Found {len(cuts) + 1} shots; the cuts are at {', '.join(map(str, cuts))}." if cuts else ""
 
 
 def make_dense(

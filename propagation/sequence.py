@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from kernels.fallback import Placed
 from propagation.alignment import MotionEstimator
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
+from propagation.gaps import Gap, gaps, nowhere
 from propagation.precision import channels_last, fast_weights
 from propagation.pursuit import Followed, Pursuit
 from propagation.spn import Description
@@ -96,16 +96,10 @@ class Carrier:
         The next frames are read and their motion estimated in a thread of its own while the network works on this one;
         in another one they are described.
         """
-        reading = Lock()  # after a failure of the GPU frames are read again while the thread reads on
-
-        def read(index: int) -> Floats:
-            with reading:
-                return lightness_of(index)
-
-        pursuit = Pursuit(self._placed, read, start, key, self._motion if self.aligned else None)
+        pursuit = Pursuit(self._placed, lightness_of, start, key, self._motion if self.aligned else None)
         ahead, aside = ThreadPoolExecutor(1, "motion"), ThreadPoolExecutor(1, "description")
         try:
-            for index, seen in _look_ahead(ahead, partial(_see, pursuit, read, aside), order):
+            for index, seen in _look_ahead(ahead, partial(_see, pursuit, lightness_of, aside), order):
                 light, followed, picture = seen.result()
                 values, error = pursuit.carry(index, light, followed, picture.result())
                 _log_energy(index, values, start, key.values)
@@ -153,13 +147,13 @@ def carry(
     stop: int,
     *,
     carrier: Carrier,
-    shots: Sequence[int] = (),
+    begins: Callable[[int], bool] = nowhere,
 ) -> Iterator[Carried]:
     """The property on every frame start <= n < stop whose shot has a key frame, in order.
 
-    lightness_of(n): L* (h, w) of frame n, 0 to 100. keyframes: the property on key frames, (h, w, C), inside or
-    outside the range; they come through unchanged. shots: the first frame of every shot but the first; nothing
-    is carried across.
+    lightness_of(n): L* (h, w) of frame n, 0 to 100, called from several threads. keyframes: the property on key frames,
+    (h, w, C), inside or outside the range; they come through unchanged. begins(n): whether frame n is the first of a
+    shot; nothing is carried across, and it is asked for the frames that are carried to and no others.
     One key is carried away from itself in both directions; between two keys both directions are fused by the error that
     each expects. Memory does not grow with the length: what must wait lies in a temporary file.
 
@@ -168,57 +162,27 @@ def carry(
     if not keyframes:
         raise HintError("there is no key frame to carry from", advice="Give a key or hints for at least one frame")
     keys = {index: _as_dense(key) for index, key in keyframes.items()}
-    first, last = min(start, *keys), max(stop, max(keys) + 1)
-    bounds = [first, *(s for s in sorted(set(shots)) if first < s < last), last]
-    for begin, end in zip(bounds, bounds[1:], strict=False):
-        inside = sorted(k for k in keys if begin <= k < end)
-        if inside and begin < stop and end > start:
-            yield from _carry_shot(
-                lightness_of, {k: keys[k] for k in inside}, max(begin, start), min(end, stop), carrier
-            )
-
-
-def _carry_shot(
-    lightness_of: Callable[[int], Floats], keys: dict[int, Dense], start: int, stop: int, carrier: Carrier
-) -> Iterator[Carried]:
-    """The frames start <= n < stop of one shot that has keys."""
-    indices = sorted(keys)
-    if start < indices[0]:
-        with Spool() as spool:
-            for frame in carrier.walk(lightness_of, range(indices[0] - 1, start - 1, -1), indices[0], keys[indices[0]]):
-                _put(spool, frame)
-            for index in range(start, min(indices[0], stop)):
-                yield _take(spool, index)
-    for left, right in zip(indices, [*indices[1:], None], strict=True):
-        if start <= left < stop:
-            key = keys[left]
-            yield Carried(left, key.values, key.confidence, key.error)
-        end = stop if right is None else min(right, stop)
-        if end <= left + 1 or (right is not None and right <= start):
+    for gap in gaps(sorted(keys), range(start, stop), begins):
+        if gap.is_key:
+            key = keys[gap.frames.start]
+            yield Carried(gap.frames.start, key.values, key.confidence, key.error)
             continue
-        if right is None:
-            yield from _from(start, carrier.walk(lightness_of, range(left + 1, end), left, keys[left]))
-        else:
-            yield from _between(lightness_of, left, right, keys, max(start, left + 1), end, carrier)
+        with Spool() as spool:
+            if gap.right is not None:
+                for frame in carrier.walk(lightness_of, gap.backward(), gap.right, keys[gap.right]):
+                    if frame.index in gap.frames:
+                        _put(spool, frame)
+            if gap.left is None:
+                yield from (_take(spool, index) for index in gap.frames)
+                continue
+            for frame in carrier.walk(lightness_of, gap.forward(), gap.left, keys[gap.left]):
+                if frame.index in gap.frames:
+                    yield frame if gap.right is None else _fused(frame, _take(spool, frame.index), gap)
 
 
-def _between(
-    lightness_of: Callable[[int], Floats],
-    left: int,
-    right: int,
-    keys: dict[int, Dense],
-    start: int,
-    stop: int,
-    carrier: Carrier,
-) -> Iterator[Carried]:
-    """Frames between two keys: carried back from the right one first, then forward from the left one and fused."""
-    with Spool() as spool:
-        for frame in carrier.walk(lightness_of, range(right - 1, start - 1, -1), right, keys[right]):
-            if frame.index < stop:
-                _put(spool, frame)
-        for frame in carrier.walk(lightness_of, range(left + 1, stop), left, keys[left]):
-            if frame.index >= start:
-                yield fuse(frame, _take(spool, frame.index), (frame.index - left, right - frame.index))
+def _fused(frame: Carried, other: Carried, gap: Gap) -> Carried:
+    assert gap.left is not None and gap.right is not None
+    return fuse(frame, other, (frame.index - gap.left, gap.right - frame.index))
 
 
 def fuse(one: Carried, other: Carried, distances: tuple[int, int]) -> Carried:
@@ -231,10 +195,6 @@ def fuse(one: Carried, other: Carried, distances: tuple[int, int]) -> Carried:
     values = np.asarray(one.values * share + other.values * (1 - share), np.float32)
     error = np.asarray(one.error * share[..., 0] + other.error * (1 - share[..., 0]), np.float32)
     return Carried(one.index, values, confidence_of(error), error)
-
-
-def _from(start: int, frames: Iterator[Carried]) -> Iterator[Carried]:
-    return (frame for frame in frames if frame.index >= start)
 
 
 def _as_dense(key: Dense | Floats) -> Dense:

@@ -7,9 +7,11 @@ as sudden as a cut but the picture comes back.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from threading import Lock
 from typing import Any, Protocol
 
 import cv2
@@ -34,36 +36,58 @@ _THUMBNAIL = (32, 18)
 _RATE = Fraction(25)  # the detector wants one; nothing here depends on it
 
 
+class Shots:
+    """The cuts of a run of frames, searched for no further than somebody has asked. Safe to ask from several threads.
+
+    frames: the run, in order, each read once, a few of them ahead of what is asked. Memory does not grow with it.
+    """
+
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        from scenedetect import FrameTimecode  # here because it brings every video backend it knows
+        from scenedetect.detectors import AdaptiveDetector
+
+        detector = AdaptiveDetector(
+            adaptive_threshold=CHANGE_RATIO,
+            min_scene_len=1,
+            window_width=WINDOW_FRAMES,
+            min_content_val=CHANGE_FLOOR,
+            luma_only=True,
+        )
+        self._frames = iter(frames)
+        self._search = _Search(detector.process_frame, lambda place: FrameTimecode(place, _RATE))
+        self._asking = Lock()
+        self.finished = False
+
+    def begins(self, index: int) -> bool:
+        """Whether frame `index` is the first one of a shot other than the first. Raises what reading raises."""
+        with self._asking:
+            while not self.finished and self._search.known_before < index + SHORTEST_SHOT_FRAMES:
+                frame = next(self._frames, None)
+                if frame is None:
+                    self._search.finish()
+                    self.finished = True
+                else:
+                    self._search.see(frame.index, _small_grey(frame.image))
+            return index in self.found
+
+    @property
+    def found(self) -> list[int]:
+        """The cuts found so far, in order."""
+        return _without_slivers(self._search.cuts)
+
+
 class Frames(Protocol):
     """The part of a clip that is needed here."""
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]: ...
 
 
-def find_cuts(
-    clip: Frames, start: int = 0, stop: int | None = None, on_frame: Callable[[int], None] | None = None
-) -> list[int]:
+def find_cuts(clip: Frames, start: int = 0, stop: int | None = None) -> list[int]:
     """The index of the first frame of every shot but the first, in order; frames `start` <= n < `stop` are read once.
-
-    `on_frame` is called with every frame's index, and what it raises stops the search. Memory does not grow with the
-    clip. Raises MediaError from the reader.
-    """
-    from scenedetect import FrameTimecode  # here because it brings every video backend it knows
-    from scenedetect.detectors import AdaptiveDetector
-
-    detector = AdaptiveDetector(
-        adaptive_threshold=CHANGE_RATIO,
-        min_scene_len=1,
-        window_width=WINDOW_FRAMES,
-        min_content_val=CHANGE_FLOOR,
-        luma_only=True,
-    )
-    search = _Search(detector.process_frame, lambda place: FrameTimecode(place, _RATE))
-    for frame in clip.frames(start, stop):
-        if on_frame is not None:
-            on_frame(frame.index)
-        search.see(frame.index, _small_grey(frame.image))
-    return _without_slivers(search.finish())
+    Raises MediaError from the reader."""
+    shots = Shots(clip.frames(start, stop))
+    shots.begins(sys.maxsize)
+    return shots.found
 
 
 class _Search:
@@ -79,7 +103,9 @@ class _Search:
         self._seen = self._fed = 0
         self._last: NDArray[np.uint8] | None = None
         self._suspects: deque[int] = deque()
-        self._cuts: list[int] = []
+        self.cuts: list[int] = []
+        self.known_before = -1
+        """Of frames before this one it is known whether they are cuts."""
 
     def see(self, index: int, small: NDArray[np.uint8]) -> None:
         if self._last is not None and cv2.norm(small, self._last, cv2.NORM_L1) < REPEAT * small.size:
@@ -92,13 +118,15 @@ class _Search:
         self._seen += 1
         while self._suspects and self._seen >= self._suspects[0] + RETURN_FRAMES:
             self._judge(self._suspects.popleft())
+        # The detector is WINDOW_FRAMES behind, this search RETURN_FRAMES, which is more.
+        if self._seen >= RETURN_FRAMES:
+            self.known_before = self._around[len(self._around) - RETURN_FRAMES + 1][0]
 
-    def finish(self) -> list[int]:
+    def finish(self) -> None:
         if self._last is not None:
             self._feed(self._last, times=WINDOW_FRAMES)
         while self._suspects:
             self._judge(self._suspects.popleft())
-        return self._cuts
 
     def _feed(self, small: NDArray[np.uint8], times: int) -> None:
         for _ in range(times):
@@ -112,7 +140,7 @@ class _Search:
         before = [thumbnail for _, thumbnail in around[max(0, split - RETURN_FRAMES) : split]]
         after = [thumbnail for _, thumbnail in around[split : split + RETURN_FRAMES]]
         if before and after and float((np.stack(before) @ np.stack(after).T).max()) < SAME_PLACE:
-            self._cuts.append(around[split][0])
+            self.cuts.append(around[split][0])
 
 
 def _without_slivers(cuts: list[int]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ class Spool:
     """Arrays by number, in a file that is gone when the `with` ends, or the process."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="huecast-")
+        self._file: IO[bytes] | None = None
         self._places: dict[int, tuple[int, np.dtype[Any], tuple[int, ...]]] = {}
         self._end = 0
 
@@ -23,7 +23,8 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __contains__(self, index: object) -> bool:
         return index in self._places
@@ -31,6 +32,7 @@ class Spool:
     def put(self, index: int, block: NDArray[Any]) -> None:
         """Keeps `block`, of any shape and type, under `index`. Raises NoSpaceError when the file finds no room."""
         try:
+            self._file = self._file or tempfile.TemporaryFile(prefix="huecast-")
             self._file.seek(self._end)
             self._file.write(np.ascontiguousarray(block).data)
             self._file.flush()
@@ -46,5 +48,6 @@ class Spool:
     def take(self, index: int) -> NDArray[Any]:
         """The array that was kept under `index`, read-only."""
         place, dtype, shape = self._places[index]
+        assert self._file is not None
         self._file.seek(place)
         return np.frombuffer(self._file.read(int(np.prod(shape)) * dtype.itemsize), dtype).reshape(shape)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from app.ui.window import MainWindow
 
 STATES_MS = 80
-_STAGES = {"shots": "Looking for shots, frame", "densify": "Filling key frames", "color": "Carrying color, frame"}
+_STAGES = {"densify": "Filling key frames", "color": "Carrying color, frame"}
 
 
 class CarriedWords(QObject):

@@ -59,7 +59,6 @@ FORMATS = (
 )
 STAGES = {
     "check": "Checking the key frames",
-    "shots": "Finding shots",
     "densify": "Filling key frames",
     "color": "Coloring and writing",
     "light": "Carrying light and writing",

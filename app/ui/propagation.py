@@ -42,7 +42,7 @@ class Propagation(QObject):
         self._signatures: Signatures | None = None
         self._frames = range(0)
         self._done = 0
-        self._cuts: dict[tuple[object, int, int | None], list[int]] = {}
+        self._shots: dict[tuple[object, range], Any] = {}
         self.runner = JobRunner(self)
         self.runner.progress.connect(self._told)
         self.runner.produced.connect(self._keep)
@@ -88,16 +88,17 @@ class Propagation(QObject):
         return True
 
     def _with_known_cuts(self, stages: Pipeline, project: Project) -> Pipeline:
-        """`stages` that search each run of frames for cuts once: correcting and propagating again begins at once."""
+        """`stages` that search each run of frames for cuts once: correcting and propagating again reads no frame for
+        them."""
         mark = project.source.fingerprint if project.source else None
 
-        def find_cuts(clip: Any, start: int = 0, stop: int | None = None, **how: Any) -> list[int]:
-            place = (mark, start, stop)
-            if place not in self._cuts:
-                self._cuts[place] = stages.find_cuts(clip, start, stop, **how)
-            return self._cuts[place]
+        def search_shots(read: Callable[[int], Any], frames: range) -> Any:
+            known = self._shots.get((mark, frames))
+            if known is None or not known.finished:
+                known = self._shots[mark, frames] = stages.search_shots(read, frames)
+            return known
 
-        return replace(stages, find_cuts=find_cuts)
+        return replace(stages, search_shots=search_shots)
 
     def stop(self) -> None:
         """Ends the run at once; frames that are done stay."""

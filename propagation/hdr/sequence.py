@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from propagation.errors import HintError
+from propagation.gaps import Begins, gaps, nowhere
 from propagation.hdr.carrying import CarriedLight, FrameOf, KeyLight, LightCarrier
 from propagation.spool import Spool
 
@@ -23,53 +24,33 @@ def carry_light(
     stop: int,
     *,
     carrier: LightCarrier,
-    shots: Sequence[int] = (),
+    begins: Begins = nowhere,
 ) -> Iterator[tuple[int, tuple[CarriedLight, ...]]]:
     """(n, what one or two keys carry there) for every frame start <= n < stop whose shot has a key, in order; a key's
     own frame comes with nothing carried.
 
-    `frame_of(n)`: code values (h, w, 3) of frame n at the keys' size. `shots`: the first frame of every shot but the
-    first. What waits for its other direction lies in a temporary file, and so does the motion that both use. Raises
+    `frame_of(n)`: code values (h, w, 3) of frame n at the keys' size. `begins(n)`: whether frame n is the first of a
+    shot. What waits for its other direction lies in a temporary file, and so does the motion that both use. Raises
     HintError for keys that contradict each other, NoSpaceError when the file finds no room.
     """
-    first, last = min(start, *keys), max(stop, max(keys) + 1)
-    bounds = [first, *(s for s in sorted(set(shots)) if first < s < last), last]
-    for begin, end in zip(bounds, bounds[1:], strict=False):
-        inside = {n: key for n, key in sorted(keys.items()) if begin <= n < end}
-        if inside and begin < stop and end > start:
-            yield from _carry_shot(frame_of, inside, range(max(begin, start), min(end, stop)), carrier)
-
-
-def _carry_shot(
-    frame_of: FrameOf, keys: Mapping[int, KeyLight], frames: range, carrier: LightCarrier
-) -> Iterator[tuple[int, tuple[CarriedLight, ...]]]:
-    indices = list(keys)
-    before = range(frames.start, min(indices[0], frames.stop))
-    if before:
-        with Spool() as spool:
-            waiting = _Waiting(spool)
-            order = range(indices[0] - 1, frames.start - 1, -1)
-            for carried in carrier.walk(frame_of, order, indices[0], keys[indices[0]]):
-                waiting.put(carried)
-            for n in before:
-                yield n, (waiting.take(n),)
-    for left, right in zip(indices, [*indices[1:], None], strict=True):
-        if left in frames:
-            yield left, ()
-        end = frames.stop if right is None else min(right, frames.stop)
-        wanted = range(max(frames.start, left + 1), end)
-        if not wanted:
+    for gap in gaps(sorted(keys), range(start, stop), begins):
+        if gap.is_key:
+            yield gap.frames.start, ()
             continue
         with Spool() as spool, Spool() as steps:
             waiting = _Waiting(spool)
-            known = None
-            if right is not None:
-                known, order = steps, range(right - 1, wanted.start - 1, -1)
-                for carried in carrier.walk(frame_of, order, right, keys[right], known):
-                    waiting.put(carried)
-            for carried in carrier.walk(frame_of, range(left + 1, end), left, keys[left], known):
-                if carried.index in wanted:
-                    yield carried.index, (carried,) if right is None else _both(carried, waiting.take(carried.index))
+            known = steps if gap.left is not None and gap.right is not None else None
+            if gap.right is not None:
+                for carried in carrier.walk(frame_of, gap.backward(), gap.right, keys[gap.right], known):
+                    if carried.index in gap.frames:
+                        waiting.put(carried)
+            if gap.left is None:
+                yield from ((n, (waiting.take(n),)) for n in gap.frames)
+                continue
+            for carried in carrier.walk(frame_of, gap.forward(), gap.left, keys[gap.left], known):
+                if carried.index in gap.frames:
+                    sides = (carried,) if gap.right is None else _both(carried, waiting.take(carried.index))
+                    yield carried.index, sides
 
 
 def _both(left: CarriedLight, right: CarriedLight) -> tuple[CarriedLight, CarriedLight]:

@@ -3,8 +3,12 @@ is carried by the CPU's own carrier."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -55,12 +59,13 @@ def hold(
     stop: int,
     *,
     carrier: Any,
-    shots: list[int],
+    begins: Callable[[int], bool],
 ) -> Iterator[Carried]:
     """Every frame gets the color of the nearest key frame of its shot."""
+    shots = list(accumulate(begins(index) for index in range(max(stop, *keyframes, 0) + 1)))
     for index in range(start, stop):
         lightness_of(index)
-        near = [n for n in keyframes if sum(cut <= n for cut in shots) == sum(cut <= index for cut in shots)]
+        near = [n for n in keyframes if shots[n] == shots[index]]
         if near:
             dense = keyframes[min(near, key=lambda n: abs(n - index))]
             yield Carried(index, dense if isinstance(dense, np.ndarray) else dense.values)
@@ -70,18 +75,19 @@ def lift(ab: Float, small: Float, full: Float) -> Float:
     return np.asarray(cv2.resize(ab, full.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def read_all(cuts: list[int]) -> Callable[..., list[int]]:
+class ReadAll:
     """A search for cuts that reads every frame, as the real one does, and finds `cuts`."""
 
-    def find(
-        clip: Any, start: int = 0, stop: int | None = None, on_frame: Callable[[int], None] | None = None
-    ) -> list[int]:
-        for frame in clip.frames(start, stop):
-            if on_frame is not None:
-                on_frame(frame.index)
-        return [cut for cut in cuts if start < cut < (stop if stop is not None else cut + 1)]
+    finished = True
 
-    return find
+    def __init__(self, cuts: list[int], read: Callable[[int], Any], frames: range) -> None:
+        self._frames, self._asking = map(read, frames), Lock()
+        self.found = [cut for cut in cuts if cut in frames[1:]]
+
+    def begins(self, index: int) -> bool:
+        with self._asking:
+            deque(self._frames, maxlen=0)
+        return index in self.found
 
 
 def pipeline(cuts: list[int] | None = None, **other: Any) -> Pipeline:
@@ -91,7 +97,7 @@ def pipeline(cuts: list[int] | None = None, **other: Any) -> Pipeline:
         "make_hints": Hints,
         "load_carrier": lambda device: None,
         "load_light_carrier": lambda device: MotionCarrier(),
-        "find_cuts": read_all(cuts or []),
+        "search_shots": partial(ReadAll, cuts or []),
         "carry": hold,
         "lift": lift,
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from app.progress import Cancelled, CancelToken, ahead, watched
+from app.progress import ahead
 
 
 def no_thread_left(name: str) -> bool:
@@ -55,43 +55,3 @@ def test_ahead_is_no_more_than_its_depth_ahead() -> None:
     assert len(made) <= 6
     items.close()
     assert no_thread_left("ahead")
-
-
-def visit(frames: range) -> Callable[[Callable[[int], None]], str]:
-    def work(on_frame: Callable[[int], None]) -> str:
-        for index in frames:
-            on_frame(index)
-            time.sleep(0.01)
-        return "found"
-
-    return work
-
-
-def test_watched_tells_how_far_it_is_and_returns() -> None:
-    steps = watched(visit(range(10, 60)), "look", range(10, 60), CancelToken())
-    seen = []
-    while True:
-        try:
-            seen.append(next(steps).done)
-        except StopIteration as end:
-            assert end.value == "found"
-            break
-    assert seen == sorted(seen)
-    assert any(0 < done < 50 for done in seen)
-
-
-def test_watched_stops_when_asked() -> None:
-    cancel = CancelToken()
-    steps = watched(visit(range(10**6)), "look", range(10**6), cancel)
-    next(steps)
-    cancel.cancel()
-    with pytest.raises(Cancelled):
-        list(steps)
-    assert no_thread_left("look")
-
-
-def test_watched_ends_with_its_generator() -> None:
-    steps = watched(visit(range(10**6)), "look", range(10**6), CancelToken())
-    next(steps)
-    steps.close()
-    assert no_thread_left("look")

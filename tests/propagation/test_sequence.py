@@ -32,9 +32,9 @@ def key(value: float) -> np.ndarray:
 
 
 def run(keys, start, stop, shots=()):
-    carrier = CountingCarrier()
-    frames = list(carry(lambda n: np.zeros(SHAPE, np.float32), keys, start, stop, carrier=carrier, shots=shots))
-    return frames, carrier
+    carrier, grey = CountingCarrier(), np.zeros(SHAPE, np.float32)
+    found = carry(lambda n: grey, keys, start, stop, carrier=carrier, begins=set(shots).__contains__)
+    return list(found), carrier
 
 
 def a_of(frame: Carried) -> float:

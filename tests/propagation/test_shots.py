@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from propagation.color.tags import ColorTags
-from propagation.shots import find_cuts
+from propagation.shots import RETURN_FRAMES, SHORTEST_SHOT_FRAMES, Shots, find_cuts
 from propagation.video.frame import Frame
 from propagation.video.reader import open_clip
 
@@ -114,19 +114,30 @@ def test_black_frames_have_no_cut() -> None:
     assert find_cuts(Clip([np.zeros((9, 16, 3), np.uint8)] * 20)) == []
 
 
-def test_every_frame_is_announced_and_a_stop_is_passed_on() -> None:
-    seen: list[int] = []
-    find_cuts(Clip(shot(0, 5)), on_frame=seen.append)
-    assert seen == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize("twice", [1, 2])
+def test_a_search_that_is_asked_frame_by_frame_reads_little_ahead_and_finds_the_same(twice: int) -> None:
+    white = [np.full((90, 160, 3), 255, np.uint8)]
+    images = shot(0, 20) + white + shot(1, 4) + shot(2, 25) + shot(3, 1)
+    clip = Clip([image for image in images for _ in range(twice)])
+    cuts = find_cuts(clip)
+    assert cuts
+    clip.read.clear()
+    shots, last = Shots(clip.frames()), len(clip.images)
+    for index in range(last):
+        assert shots.begins(index) == (index in cuts), index
+        assert len(clip.read) <= index + 1 + twice * (RETURN_FRAMES + SHORTEST_SHOT_FRAMES)
+        assert shots.finished or len(clip.read) < last or index >= last - twice * 9
+    assert shots.begins(cuts[0]) and not shots.begins(last + 5) and shots.finished
+    assert shots.found == cuts and clip.read == list(range(last))
 
-    def stop(index: int) -> None:
-        if index == 3:
-            raise KeyboardInterrupt
 
-    clip = Clip(shot(0, 10))
+def test_what_stops_reading_is_passed_on() -> None:
+    def frames() -> Iterator[Frame]:
+        yield from Clip(shot(0, 3)).frames()
+        raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        find_cuts(clip, on_frame=stop)
-    assert clip.read == [0, 1, 2, 3]
+        Shots(frames()).begins(1)
 
 
 def test_cuts_of_a_real_film_and_not_its_explosion(shared_data: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -75,7 +76,9 @@ class FakeStages:
             make_hints=FakeHints,
             load_carrier=lambda device: None,
             load_light_carrier=lambda device: MotionCarrier(),
-            find_cuts=lambda clip, start=0, stop=None, on_frame=None: self.cuts,
+            search_shots=lambda read, frames: SimpleNamespace(
+                begins=self.cuts.__contains__, found=self.cuts, finished=True
+            ),
             carry=self._carry,
             lift=lambda ab, small, full: cv2.resize(ab, full.shape[::-1], interpolation=cv2.INTER_LINEAR),
         )

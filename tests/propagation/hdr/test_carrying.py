@@ -135,7 +135,8 @@ def test_shots_are_borders_and_ranges_are_kept() -> None:
     pictures, light, _ = moving()
     response = estimate_response([Pair(pictures[0], light[0])])
     keys = {1: KeyLight(log_of(light[1]), response)}
-    found = [n for n, _ in carry_light(pictures.__getitem__, keys, 0, 5, carrier=MotionCarrier(), shots=[3])]
+    cut = {3}.__contains__
+    found = [n for n, _ in carry_light(pictures.__getitem__, keys, 0, 5, carrier=MotionCarrier(), begins=cut)]
     assert found == [0, 1, 2]
     assert [n for n, _ in carry_light(pictures.__getitem__, keys, 2, 3, carrier=MotionCarrier())] == [2]
 

@@ -68,8 +68,9 @@ class MotionEstimator:
         self._fine = _fine()
         self._quick: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._rough: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        # Its own instance, because DIS keeps a first guess for all later calls; smoother, because what it finds lasts.
-        self._anchor = _fine(smoothing=5)
+        # Its own instance, because DIS keeps a first guess for all later calls; smoother, because what it finds lasts:
+        # more variational rounds, and patches that overlap less.
+        self._anchor = _fine(smoothing=5, stride=6)
 
     def flow(self, source: NDArray[np.uint8], target: NDArray[np.uint8], *, fine: bool = True) -> Floats:
         """(H, W, 2): pixel (x, y) of `source` is found at (x, y) + flow in `target`. Frames under 16 pixels do not
@@ -96,11 +97,11 @@ class MotionEstimator:
         return np.asarray(self._anchor.calc(source, target, guess.copy()), np.float32)
 
 
-def _fine(smoothing: int = 3) -> Any:
-    """DIS of not much more than half the work of preset MEDIUM, with so many variational rounds. What it loses is less
-    than what carrying can tell."""
+def _fine(smoothing: int = 3, stride: int = 4) -> Any:
+    """DIS of not much more than half the work of preset MEDIUM, with so many variational rounds and pixels from patch
+    to patch. What it loses is less than what carrying can tell."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    dis.setPatchStride(4)
+    dis.setPatchStride(stride)
     dis.setGradientDescentIterations(12)
     dis.setVariationalRefinementIterations(smoothing)
     return dis

@@ -21,7 +21,7 @@ __all__ = ["FOLDERS", "NAME", "TpnLongRecipe", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class TpnLongRecipe(TpnPhotosRecipe):
-    loop: LoopConfig = LoopConfig(minutes=70, rate=3e-4, warm_up=100)
+    loop: LoopConfig = LoopConfig(minutes=50, rate=3e-4, warm_up=100)
     walks: WalkConfig = WalkConfig(walks=2, widest=1.5, longest=60, unaligned=0.05, photos=0.4)  # a worker
     length: int = 61
     per_clip: int = 3

@@ -95,3 +95,16 @@ def test_a_frame_read_lately_is_lent_once_and_within_the_budget(clip: Counting) 
     lent = reader.take(7)
     assert lent is not None
     np.testing.assert_array_equal(lent.image, clip.frame(7).image)
+
+
+def test_a_frame_itself_leaves_its_lightness_behind(clip: Counting) -> None:
+    reader = LightnessReader(clip, SHAPE, CancelToken(), lent_bytes=2**20)
+    for index in range(4):
+        np.testing.assert_array_equal(reader.frame(index).image, clip.frame(index).image)
+    read = clip.single
+    wanted = shrink(coloring.lightness_of(clip.frame(2)), SHAPE)
+    np.testing.assert_array_equal(reader.at(2), wanted)
+    assert clip.single == read + 1 and reader.take(2) is not None
+    reader.close()
+    with pytest.raises(Cancelled):
+        reader.frame(5)

@@ -49,6 +49,16 @@ def test_inference_gives_what_training_does(shape):
         assert (found - plain[name]).abs().max() < 1e-3, name
 
 
+def test_a_frame_described_beforehand_gives_the_same():
+    torch.manual_seed(7)
+    network = TemporalPropagationNetwork().eval()
+    light, maps = 100 * torch.rand(1, 1, 50, 70), clues((50, 70), key_a=20, previous_b=-30)
+    with torch.inference_mode():
+        wanted, found = network(light, maps), network(light, maps, network.describe(light))
+    for name, each in wanted.items():
+        assert torch.equal(found[name], each), name
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 1), (50, 70)])
 def test_any_size_gives_finite_maps_of_that_size(network, shape):
     maps = clues(shape, key_a=20, previous_a=20)

@@ -18,7 +18,7 @@ from app.keyframes import Keyframe, check_keyframes, read_keyframe, work_shape
 from app.lightness import LightnessReader
 from app.pipeline import Pipeline, real
 from app.progress import CancelToken, Progress, ahead
-from app.stages import make_dense, search_shots
+from app.stages import make_dense, search_cuts
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def carry_job(
         lightness = LightnessReader(clip, work_shape(info.height, info.width, settings.size), cancel)
         read = partial(read_keyframe, width=info.width, height=info.height, tags=info.tags)
         dense = yield from make_dense(settings.keyframes, read, lightness, densifier, stages, cancel)
-        shots = search_shots(lightness, frames, settings.keyframes, stages)
+        search = search_cuts(lightness, frames, settings.keyframes, stages)
         carry, carrier = in_direction(stages, settings.direction).carry, stages.load_carrier(device)
         stack.enter_context(machine.side_by_side())
-        coming = carry(lightness.at, dense, frames.start, frames.stop, carrier=carrier, begins=shots.begins)
-        coming = stack.enter_context(closing(ahead(iter(coming))))
+        coming = carry(lightness.at, dense, frames.start, frames.stop, carrier=carrier, is_cut=search.is_cut)
+        coming = stack.enter_context(closing(ahead(iter(coming), depth=1)))
         # Left first: the thread behind `ahead` ends at the next frame it asks for.
         stack.enter_context(closing(lightness))
         count = done = 0

@@ -51,11 +51,12 @@ class _Known:
 
 @dataclass(frozen=True)
 class _NoSearch:
-    """Stands in for the search for cuts, which does not matter any more."""
+    """Stands in for the search for cuts, which do not matter any more."""
 
-    found: tuple[int, ...] = ()
+    cuts: tuple[int, ...] = ()
+    finished: bool = True
 
-    def begins(self, _: int) -> bool:
+    def is_cut(self, _: int) -> bool:
         return False
 
 
@@ -138,4 +139,4 @@ def _with_known(stages: Pipeline, colors: Mapping[int, NDArray[np.floating]]) ->
         start, stop = args[2], args[3]
         return (_Known(n, np.asarray(colors[n], np.float32)) for n in range(start, stop))
 
-    return replace(stages, carry=carry, load_carrier=lambda device: None, search_shots=lambda *_: _NoSearch())
+    return replace(stages, carry=carry, load_carrier=lambda device: None, search_cuts=lambda *_: _NoSearch())

@@ -17,9 +17,9 @@ from app import machine
 from app.jobs import Outcome, checked_range
 from app.keyframes import Keyframe, check_keyframes, shrink, work_shape
 from app.lightness import LightnessReader
-from app.pipeline import Pipeline, real
+from app.pipeline import Cuts, Pipeline, real
 from app.progress import CancelToken, Progress, ahead
-from app.stages import search_shots, words_on_shots
+from app.stages import CutNews, search_cuts
 from propagation.color.primaries import Chromaticities, chromaticities_of
 from propagation.errors import HintError, OutputError
 from propagation.hdr.carrying import KeyLight, light_of, log_of
@@ -99,15 +99,15 @@ def hdr_job(
         writer, preview = run.open_outputs(stack)
         carrier = stages.load_light_carrier(machine.choose_device(settings.device))
         codes = CodeReader(clip, run.shape, cancel)
-        shots = search_shots(codes, run.frames, run.keyframes, stages)
+        search = search_cuts(codes, run.frames, run.keyframes, stages)
         start, stop = run.frames.start, run.frames.stop
-        carried = carry_light(codes.at, run.small_keys(), start, stop, carrier=carrier, begins=shots.begins)
+        carried = carry_light(codes.at, run.small_keys(), start, stop, carrier=carrier, is_cut=search.is_cut)
         coming = stack.enter_context(closing(ahead(carried)))
         # Left first: the thread behind `ahead` ends at the next frame it asks for.
         stack.enter_context(closing(codes))
         source = stack.enter_context(clip.again())
-        reached = yield from run.write(source, coming, shots, writer, preview)
-        yield Progress("finish", 0, 1, message=words_on_shots(shots))
+        reached = yield from run.write(source, coming, search, writer, preview)
+        yield Progress("finish", 0, 1)
     notes = (*run.notes(reached), *writer.notes, *(preview.notes if preview is not None else ()))
     return Outcome(run.pattern, len(run.frames), reached, notes)
 
@@ -212,16 +212,18 @@ class _Run:
         return stack.enter_context(writer), preview
 
     def write(
-        self, source: Clip, carried: Iterator[Any], shots: Any, writer: HdrWriter, preview: Writer | None
+        self, source: Clip, carried: Iterator[Any], search: Cuts, writer: HdrWriter, preview: Writer | None
     ) -> Generator[Progress, None, int]:
         """Writes the range frame by frame; returns how many frames a key reached."""
         reached = 0
         coming: Any = None
+        news = CutNews(search)
         for frame in source.frames(self.frames.start, self.frames.stop):
             while coming is None and (coming := next(carried, (-1, ()))) is None:
                 self.cancel.check()
-                yield Progress("light", frame.index - self.frames.start, len(self.frames), frame.index)
-            shots.begins(frame.index)  # searched for here where nothing was carried
+                yield Progress("light", frame.index - self.frames.start, len(self.frames), frame.index, news.words())
+            if coming[0] != frame.index:
+                search.is_cut(frame.index)  # for the news of it
             sides: tuple[Any, ...] | None = None
             if coming[0] == frame.index:
                 sides, coming = coming[1], None
@@ -231,7 +233,8 @@ class _Run:
             writer.write(frame.index, self._in_key_space(frame.index, light))
             if preview is not None:
                 preview.write(self._shown(frame, light))
-            yield Progress("light", frame.index - self.frames.start + 1, len(self.frames), frame.index)
+            done = frame.index - self.frames.start + 1
+            yield Progress("light", done, len(self.frames), frame.index, news.words())
         return reached
 
     def _light(self, frame: Frame, sides: tuple[Any, ...] | None) -> Floats:

@@ -27,9 +27,9 @@ from app.keyframes import (
     work_shape,
 )
 from app.lightness import LENT_BYTES, LightnessReader
-from app.pipeline import Pipeline, real
+from app.pipeline import Cuts, Pipeline, real
 from app.progress import Cancelled, CancelToken, Progress, ahead
-from app.stages import make_dense, search_shots, words_on_shots
+from app.stages import CutNews, make_dense, search_cuts
 from propagation.errors import OutputError, OutputExistsError, RangeError
 
 if TYPE_CHECKING:
@@ -127,15 +127,15 @@ def propagate_job(
         carrier = stages.load_carrier(device)
         lightness = LightnessReader(source, run.shape, cancel, lent_bytes=LENT_BYTES)
         dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
-        shots = search_shots(lightness, run.frames, settings.keyframes, stages)
+        search = search_cuts(lightness, run.frames, settings.keyframes, stages)
         start, stop = run.frames.start, run.frames.stop
-        carried = stages.carry(lightness.at, dense, start, stop, carrier=carrier, begins=shots.begins)
+        carried = stages.carry(lightness.at, dense, start, stop, carrier=carrier, is_cut=search.is_cut)
         stack.enter_context(machine.side_by_side())
         carried = stack.enter_context(closing(ahead(iter(carried))))
         # Left first: the thread behind `ahead` ends at the next frame it asks for, whatever it is in the middle of.
         stack.enter_context(closing(lightness))
-        colored = yield from run.write(carried, lightness, shots, stages, writer)
-        yield Progress("finish", 0, 1, message=words_on_shots(shots))
+        colored = yield from run.write(carried, lightness, search, stages, writer)
+        yield Progress("finish", 0, 1)
     return Outcome(settings.out, run.written, colored, (*writer.notes, *run.notes(colored)))
 
 
@@ -204,15 +204,16 @@ class _Propagation:
         return open_writer(self.settings.out, self.info, overwrite=self.settings.force, frames=self.frames)
 
     def write(
-        self, carried: Iterator[Any], lightness: LightnessReader, shots: Any, stages: Pipeline, writer: Writer
+        self, carried: Iterator[Any], lightness: LightnessReader, search: Cuts, stages: Pipeline, writer: Writer
     ) -> Generator[Progress, None, int]:
         """Writes the clip frame by frame and returns how many frames got color."""
         colored = done = 0
-        for frame, ab in self._paired(carried, lightness, shots):
+        news = CutNews(search)
+        for frame, ab in self._paired(carried, lightness, search):
             self.cancel.check()
             if frame is None:
                 # The color of the next frame is still on its way to it, through this one.
-                yield Progress("color", done, self.info.frame_count, lightness.last)
+                yield Progress("color", done, self.info.frame_count, lightness.last, news.words())
                 continue
             if ab is not None:
                 frame = self._colored(frame, ab, stages)
@@ -228,11 +229,11 @@ class _Propagation:
             else:
                 self._left_alone += 1
             done = frame.index + 1
-            yield Progress("color", done, self.info.frame_count, frame.index)
+            yield Progress("color", done, self.info.frame_count, frame.index, news.words())
         return colored
 
     def _paired(
-        self, carried: Iterator[Any], lightness: LightnessReader, shots: Any
+        self, carried: Iterator[Any], lightness: LightnessReader, search: Cuts
     ) -> Iterator[tuple[Frame | None, Float | None]]:
         """Every frame of the clip with the ab that was carried to it, or None where nothing was.
 
@@ -243,7 +244,8 @@ class _Propagation:
             if index in self.frames:
                 while coming is None and (coming := next(carried, _END)) is None:
                     yield None, None
-                shots.begins(index)  # searched for here where nothing was carried
+                if coming.index != index:
+                    search.is_cut(index)  # for the news of it, and the frame is lent then
             frame = lightness.take(index) or self.clip.frame(index)
             if coming is not None and coming.index == index:
                 yield frame, coming.values
@@ -270,20 +272,22 @@ class _Propagation:
         if not colored:
             yield "no frame got color: no key frame lies in a shot of the range"
         elif self._out_of_reach:
-            yield f"no key frame reaches {_runs(self._out_of_reach)}: no color was carried there"
+            yield f"no key frame reaches {runs_in_words(self._out_of_reach)}: no color was carried there"
         if self._left_alone:
             yield f"{self._left_alone} pictures outside the range were there already and stay as they are"
 
 
-def _runs(indices: list[int]) -> str:
-    """Rising frame numbers in words, those that follow one another as one."""
+def runs_in_words(indices: list[int], most: int = 6) -> str:
+    """Rising frame numbers in words, those that follow one another as one; of more than `most` runs the first ones."""
     runs: list[list[int]] = []
     for index in indices:
         if runs and index == runs[-1][-1] + 1:
             runs[-1] = [runs[-1][0], index]
         else:
             runs.append([index])
-    return "frames " + ", ".join(" to ".join(map(str, run)) for run in runs)
+    named = ", ".join(" to ".join(map(str, run)) for run in runs[:most])
+    rest = f" and {len(runs) - most} other runs" if len(runs) > most else ""
+    return f"{'frames' if len(indices) > 1 else 'frame'} {named}{rest}"
 
 
 def densify_job(

@@ -22,6 +22,8 @@ Float = NDArray[np.float32]
 
 # 160 frames of 854x480: motion looks at neighbours, two-sided carrying comes back over an interval.
 CACHE_BYTES = 256 * 2**20
+# However large they are: the search for cuts is so far ahead of carrying, on twos and threes too.
+_LEAST = 32
 # Twenty frames of 1920x1080: as far as writing falls behind the search for cuts.
 LENT_BYTES = 128 * 2**20
 
@@ -45,7 +47,7 @@ class LightnessReader:
         self._clip = clip
         self._cancel = cancel
         self._kept: OrderedDict[int, NDArray[Any]] = OrderedDict()
-        self._most = max(4, cache_bytes // (shape[0] * shape[1] * 4))
+        self._most = max(_LEAST, cache_bytes // (shape[0] * shape[1] * 4))
         self._lent: OrderedDict[int, Frame] = OrderedDict()
         self._lent_bytes = lent_bytes
         self._reading, self._lending = threading.Lock(), threading.Lock()

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+
+class Cuts(Protocol):
+    """Where the shots of a run of frames begin; see `propagation.shots.CutSearch`."""
+
+    def is_cut(self, index: int) -> bool:
+        """Whether frame `index` is the first of a shot other than the first; any thread may ask."""
+
+    @property
+    def cuts(self) -> Sequence[int]:
+        """Those found so far."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether these are all."""
 
 
 @dataclass(frozen=True)
@@ -13,15 +28,15 @@ class Pipeline:
 
     `load_densifier(device)` gives an object with `prepare(lightness, thorough=)` and `fill(prepared, hints)`;
     `make_hints(values, strength)` the hints that it takes; `load_carrier(device)` what `carry` takes as its carrier;
-    `load_light_carrier(device)` the `LightCarrier` of HDR; `search_shots(read, frames)` a search for cuts in a range of
-    frames, read one by one, with `begins(n)` and `found`; `lift(ab, small, full)` work-size ab at full size.
+    `load_light_carrier(device)` the `LightCarrier` of HDR; `search_cuts(read, frames)` a search for cuts in a range of
+    frames, read one by one; `lift(ab, small, full)` work-size ab at full size.
     """
 
     load_densifier: Callable[[str], Any]
     make_hints: Callable[..., Any]
     load_carrier: Callable[[str], Any]
     load_light_carrier: Callable[[str], Any]
-    search_shots: Callable[[Callable[[int], Any], range], Any]
+    search_cuts: Callable[[Callable[[int], Any], range], Cuts]
     carry: Callable[..., Any]
     lift: Callable[..., Any]
 
@@ -31,14 +46,14 @@ def real() -> Pipeline:
     from propagation.densify import Densifier, Hints
     from propagation.lift import lift_chroma
     from propagation.sequence import Carrier, carry
-    from propagation.shots import Shots
+    from propagation.shots import CutSearch
 
     return Pipeline(
         load_densifier=lambda device: Densifier.load(device=device),
         make_hints=Hints,
         load_carrier=lambda device: Carrier.load(device=device),
         load_light_carrier=_light_carrier,
-        search_shots=lambda read, frames: Shots(map(read, frames)),
+        search_cuts=lambda read, frames: CutSearch(map(read, frames)),
         carry=carry,
         lift=lift_chroma,
     )

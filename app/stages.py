@@ -7,22 +7,31 @@ from typing import Any
 
 from app.keyframes import Keyframe, Painted, shrink, shrink_hints
 from app.lightness import LightnessReader
-from app.pipeline import Pipeline
+from app.pipeline import Cuts, Pipeline
 from app.progress import CancelToken, Progress
 
 
-def search_shots(
+def search_cuts(
     lightness: LightnessReader, frames: range, keyframes: Sequence[Keyframe], pipeline: Pipeline
-) -> Any:
+) -> Cuts:
     """The search for cuts between the range and the key frames; what it reads `lightness` keeps."""
     indices = [frames.start, frames.stop - 1, *(keyframe.index for keyframe in keyframes)]
-    return pipeline.search_shots(lightness.frame, range(min(indices), max(indices) + 1))
+    return pipeline.search_cuts(lightness.frame, range(min(indices), max(indices) + 1))
 
 
-def words_on_shots(shots: Any) -> str:
-    """What a person should know of the cuts that were found; empty where there are none."""
-    cuts = shots.found
-    return f"Found {len(cuts) + 1} shots; the cuts are at {', '.join(map(str, cuts))}." if cuts else ""
+class CutNews:
+    """Tells of every cut once, when it is found."""
+
+    def __init__(self, search: Cuts) -> None:
+        self._search, self._told = search, 0
+
+    def words(self) -> str:
+        """Of the cuts found since it was asked last; empty where there are none."""
+        new = [str(cut) for cut in self._search.cuts if cut > self._told]
+        if not new:
+            return ""
+        self._told = int(new[-1])
+        return f"A new shot begins at frame {new[0]}." if len(new) == 1 else f"New shots begin at {', '.join(new)}."
 
 
 def make_dense(

@@ -156,20 +156,17 @@ class Tracker:
         self._lightness, self._values = lightness, values
         self._error = np.zeros_like(lightness) if error is None else error
 
-    def follow(self, lightness: Floats, back: Floats | None = None, forth: Floats | None = None) -> Step | None:
+    def follow(self, lightness: Floats) -> Step | None:
         """How the next frame's pixels moved, from the pictures alone: it may run ahead of `clues` in another thread.
-
-        back (H, W, 2): motion from the new frame to the previous one, forth: from the previous frame to the new one;
-        estimated here unless given. None where both candidates stand still.
+        None where both candidates stand still.
         """
         if self._motion is None:
             return None
         from propagation.rows import tracking  # here because numba takes a second to import
 
         came, self._code = self._code, luma8(lightness)
-        if back is None or forth is None:
-            back = self._motion.flow(self._code, came, fine=False)
-            forth = self._motion.answer(came, self._code)
+        back = self._motion.flow(self._code, came, fine=False)
+        forth = self._motion.answer(came, self._code)
         h, w = lightness.shape
         step, tracks = np.empty((h, w, 4), np.float32), np.empty((h, w, 5), np.float32)
         guess, found = np.empty((h, w, 2), np.float32), np.empty((h, w, 2), np.float32)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
-Begins = Callable[[int], bool]
+IsCut = Callable[[int], bool]
 """Whether a frame is the first of a shot other than the first."""
 
 
-def nowhere(_: int) -> bool:
-    """`Begins` of a clip of one shot."""
+def no_cuts(_: int) -> bool:
+    """`IsCut` of a clip of one shot."""
     return False
 
 
@@ -25,7 +25,7 @@ class Gap:
     left: int | None
     right: int | None
     frames: range
-    begins: Begins
+    is_cut: IsCut
 
     @property
     def is_key(self) -> bool:
@@ -36,7 +36,7 @@ class Gap:
         """The frames to go through from the key on the left, up to the last wanted one or the next cut."""
         assert self.left is not None
         onward = range(self.left + 1, self.frames.stop)
-        return iter(onward) if self.right is not None else takewhile(lambda n: not self.begins(n), onward)
+        return iter(onward) if self.right is not None else takewhile(lambda n: not self.is_cut(n), onward)
 
     def backward(self) -> Iterator[int]:
         """The frames to go through from the key on the right, down to the first wanted one."""
@@ -44,26 +44,35 @@ class Gap:
         return iter(range(self.right - 1, self.frames.start - 1, -1))
 
 
-def gaps(keys: Sequence[int], frames: range, begins: Begins) -> Iterator[Gap]:
+def gaps(keys: Sequence[int], frames: range, is_cut: IsCut) -> Iterator[Gap]:
     """The wanted `frames` that a key reaches, in order, keys (in order) among them.
 
-    `begins` is asked for the frames up to a key that is carried back from, and for no frame behind that and the last
-    wanted one: who searches for cuts need not have been through the clip before the first frame is carried to.
+    `is_cut` is asked as little as each gap needs, when its turn comes: of frames up to a key that is carried back from,
+    unless a cut shows before that the key does not matter, and never of frames behind both the last key and the last
+    wanted one. Who searches for cuts need not have been through the clip before the first frame is carried to.
     """
     for left, right in pairwise((None, *keys, None) if keys else ()):
         if left is not None and left in frames:
-            yield Gap(left, left, range(left, left + 1), begins)
+            yield Gap(left, left, range(left, left + 1), is_cut)
         start = frames.start if left is None else max(frames.start, left + 1)
         stop = frames.stop if right is None else min(frames.stop, right)
         if start >= stop:
             continue
-        # From the key on the left, not from the first wanted frame: a cut before it keeps that key away.
-        first = start if left is None else left + 1
-        cuts = [] if right is None else [n for n in range(first + (left is None), right + 1) if begins(n)]
-        if not cuts:
-            yield Gap(left, right, range(start, stop), begins)
+        if left is None:
+            assert right is not None
+            first = max((n for n in range(start + 1, right + 1) if is_cut(n)), default=start)
+            if first < stop:
+                yield Gap(None, right, range(first, stop), is_cut)
             continue
-        if left is not None and start < cuts[0]:
-            yield Gap(left, None, range(start, min(stop, cuts[0])), begins)
-        if cuts[-1] < stop:
-            yield Gap(None, right, range(max(start, cuts[-1]), stop), begins)
+        # From the key on the left, not from the first wanted frame: a cut before that keeps the key away.
+        upto = start if right is None else right
+        cut = next((n for n in range(left + 1, upto + 1) if is_cut(n)), None)
+        if cut is None:
+            yield Gap(left, right, range(start, stop), is_cut)
+            continue
+        if start < cut:
+            yield Gap(left, None, range(start, min(stop, cut)), is_cut)
+        if right is not None and cut < stop:
+            last = max(n for n in range(cut, right + 1) if is_cut(n))
+            if last < stop:
+                yield Gap(None, right, range(max(start, last), stop), is_cut)

@@ -47,7 +47,8 @@ class Pursuit:
     """Carries one key frame along a clip: `follow` frame after frame, in a thread of its own, perhaps `describe` in
     another, and `carry` behind them.
 
-    lightness_of(n): L* (h, w) of frame n; `start`: the key's frame. Without `motion` nothing is aligned.
+    lightness_of(n): L* (h, w) of frame n, called from any thread; `start`: the key's frame. Without `motion` nothing is
+    aligned.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from kernels.fallback import Placed
 from propagation.alignment import MotionEstimator
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
-from propagation.gaps import Gap, gaps, nowhere
+from propagation.gaps import Gap, gaps, no_cuts
 from propagation.precision import channels_last, fast_weights
 from propagation.pursuit import Followed, Pursuit
 from propagation.spn import Description
@@ -94,7 +94,7 @@ class Carrier:
         """Carries `key`, the property on frame `start`, step by step along `order`, whose frames follow one another.
 
         The next frames are read and their motion estimated in a thread of its own while the network works on this one;
-        in another one they are described.
+        in another one they are described. `lightness_of` is called from both this thread and that.
         """
         pursuit = Pursuit(self._placed, lightness_of, start, key, self._motion if self.aligned else None)
         ahead, aside = ThreadPoolExecutor(1, "motion"), ThreadPoolExecutor(1, "description")
@@ -147,13 +147,13 @@ def carry(
     stop: int,
     *,
     carrier: Carrier,
-    begins: Callable[[int], bool] = nowhere,
+    is_cut: Callable[[int], bool] = no_cuts,
 ) -> Iterator[Carried]:
     """The property on every frame start <= n < stop whose shot has a key frame, in order.
 
     lightness_of(n): L* (h, w) of frame n, 0 to 100, called from several threads. keyframes: the property on key frames,
-    (h, w, C), inside or outside the range; they come through unchanged. begins(n): whether frame n is the first of a
-    shot; nothing is carried across, and it is asked for the frames that are carried to and no others.
+    (h, w, C), inside or outside the range; they come through unchanged. is_cut(n): whether frame n is the first of a
+    shot; nothing is carried across. It is asked as `gaps` says.
     One key is carried away from itself in both directions; between two keys both directions are fused by the error that
     each expects. Memory does not grow with the length: what must wait lies in a temporary file.
 
@@ -162,7 +162,7 @@ def carry(
     if not keyframes:
         raise HintError("there is no key frame to carry from", advice="Give a key or hints for at least one frame")
     keys = {index: _as_dense(key) for index, key in keyframes.items()}
-    for gap in gaps(sorted(keys), range(start, stop), begins):
+    for gap in gaps(sorted(keys), range(start, stop), is_cut):
         if gap.is_key:
             key = keys[gap.frames.start]
             yield Carried(gap.frames.start, key.values, key.confidence, key.error)

@@ -106,7 +106,7 @@ class BarDisplay:
         if progress.stage != self._stage:
             self._stage = progress.stage
             self._bar.reset(self._task, total=progress.total, description=progress.stage)
-        shown = f"{rate:.1f}/s" if rate else ""
+        shown = f"{rate:.1f}/s" if rate else _where(progress)
         self._bar.update(self._task, completed=progress.done, total=progress.total, rate=shown)
         if progress.message:
             self._console.print(progress.message, markup=False, highlight=False)
@@ -248,8 +248,13 @@ class _Clock:
 
 def _line(progress: Progress, rate: float | None) -> str:
     left = f", {_clock_time((progress.total - progress.done) / rate)} left" if rate else ""
-    speed = f", {rate:.1f}/s" if rate else ""
+    speed = f", {rate:.1f}/s" if rate else f" {_where(progress)}".rstrip()
     return f"{progress.stage}: {progress.done}/{progress.total}{speed}{left}"
+
+
+def _where(progress: Progress) -> str:
+    """The frame that a step is at; it moves where the clip must be gone through before the first one is done."""
+    return "" if progress.frame_index is None else f"at frame {progress.frame_index}"
 
 
 def _clock_time(seconds: float) -> str:

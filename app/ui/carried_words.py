@@ -60,7 +60,9 @@ class CarriedWords(QObject):
         bar.setRange(0, progress.total)
         bar.setValue(progress.done)
         stage = _STAGES.get(progress.stage, progress.stage)
-        self._window.say(f"{stage}: {progress.done} of {progress.total}. Esc stops")
+        # Before the first one is done, the clip may have to be gone through to a key far away.
+        where = f", at frame {progress.frame_index}" if not progress.done and progress.frame_index is not None else ""
+        self._window.say(f"{stage}: {progress.done} of {progress.total}{where}. Esc stops")
 
     def _job_ended(self, words: str) -> None:
         window = self._window

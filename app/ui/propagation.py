@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from app.carrying import CarrySettings, ColoredFrame, carry_job
 from app.errors import EditError
 from app.exporting import WORK_SIZE, frame_reader
-from app.pipeline import Pipeline
+from app.pipeline import Cuts, Pipeline
 from app.progress import CancelToken, Progress
 from app.project.document import Project
 from app.project.plan import job_keyframes
@@ -42,7 +42,7 @@ class Propagation(QObject):
         self._signatures: Signatures | None = None
         self._frames = range(0)
         self._done = 0
-        self._shots: dict[tuple[object, range], Any] = {}
+        self._searches: dict[tuple[object, range], Cuts] = {}
         self.runner = JobRunner(self)
         self.runner.progress.connect(self._told)
         self.runner.produced.connect(self._keep)
@@ -88,17 +88,19 @@ class Propagation(QObject):
         return True
 
     def _with_known_cuts(self, stages: Pipeline, project: Project) -> Pipeline:
-        """`stages` that search each run of frames for cuts once: correcting and propagating again reads no frame for
-        them."""
+        """`stages` that search a run of frames no more once a search of it has come to its end: correcting and
+        propagating again reads no frame for cuts."""
         mark = project.source.fingerprint if project.source else None
 
-        def search_shots(read: Callable[[int], Any], frames: range) -> Any:
-            known = self._shots.get((mark, frames))
-            if known is None or not known.finished:
-                known = self._shots[mark, frames] = stages.search_shots(read, frames)
-            return known
+        def search_cuts(read: Callable[[int], Any], frames: range) -> Cuts:
+            place = (mark, frames)
+            # What is not finished holds on to what it reads from, so only this run and finished ones of its clip stay.
+            self._searches = {k: v for k, v in self._searches.items() if v.finished and k[0] == mark}
+            if place not in self._searches:
+                self._searches[place] = stages.search_cuts(read, frames)
+            return self._searches[place]
 
-        return replace(stages, search_shots=search_shots)
+        return replace(stages, search_cuts=search_cuts)
 
     def stop(self) -> None:
         """Ends the run at once; frames that are done stay."""

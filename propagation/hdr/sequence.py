@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from propagation.errors import HintError
-from propagation.gaps import Begins, gaps, nowhere
+from propagation.gaps import IsCut, gaps, no_cuts
 from propagation.hdr.carrying import CarriedLight, FrameOf, KeyLight, LightCarrier
 from propagation.spool import Spool
 
@@ -24,16 +24,16 @@ def carry_light(
     stop: int,
     *,
     carrier: LightCarrier,
-    begins: Begins = nowhere,
+    is_cut: IsCut = no_cuts,
 ) -> Iterator[tuple[int, tuple[CarriedLight, ...]]]:
     """(n, what one or two keys carry there) for every frame start <= n < stop whose shot has a key, in order; a key's
     own frame comes with nothing carried.
 
-    `frame_of(n)`: code values (h, w, 3) of frame n at the keys' size. `begins(n)`: whether frame n is the first of a
+    `frame_of(n)`: code values (h, w, 3) of frame n at the keys' size. `is_cut(n)`: whether frame n is the first of a
     shot. What waits for its other direction lies in a temporary file, and so does the motion that both use. Raises
     HintError for keys that contradict each other, NoSpaceError when the file finds no room.
     """
-    for gap in gaps(sorted(keys), range(start, stop), begins):
+    for gap in gaps(sorted(keys), range(start, stop), is_cut):
         if gap.is_key:
             yield gap.frames.start, ()
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -63,13 +63,13 @@ def still_frames(folder: Path, cache: Path, per_clip: int) -> list[Pictures]:
 
 
 def sequences(
-    folder: Path, cache: Path, length: int, per_clip: int, side: int = SEQUENCE_SIDE
+    paths: Sequence[Path], cache: Path, length: int, per_clip: int, side: int = SEQUENCE_SIDE
 ) -> list[Pictures]:
-    """Up to `per_clip` runs of at most `length` consecutive frames of every clip, each (T, H, W, 3) of one shot, its
-    shorter side at most `side`, memory-mapped from `cache`."""
+    """Up to `per_clip` runs of at most `length` consecutive frames of every clip of `paths`, each (T, H, W, 3) of one
+    shot, its shorter side at most `side`, memory-mapped from `cache`."""
     out: list[Pictures] = []
     cache.mkdir(parents=True, exist_ok=True)
-    for path in clip_paths(folder):
+    for path in paths:
         count = None
         for part in range(per_clip):
             kept = cache / f"{path.stem}_shot_{length}_{part}of{per_clip}_{side}.npy"

@@ -1,4 +1,4 @@
-"""Training material for carrying: sequences with motion, walked step by step from a key frame with the network's own
+"""Training material for carrying: sequences, walked step by step from a key frame with the network's own
 results.
 
 Several walks run at once, each on a crop of another clip, so that every step of training sees the errors that earlier
@@ -25,6 +25,8 @@ from propagation.training.film import Wear
 from propagation.training.moving_photos import MovingPhotos
 
 Floats = NDArray[np.float32]
+
+SHORTEST_WALK = 3  # frames from the key
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ class Rollouts(ABC, Generic[V]):
 
 
 class Walks(Rollouts[View]):
-    """Walks for color over random sequences, and over photographs in motion where there are any."""
+    """Walks for color over random sequences of more than `SHORTEST_WALK` frames, and over photographs in motion where
+    there are any."""
 
     def __init__(
         self, material: Sequence[Pictures], config: WalkConfig, photos: MovingPhotos | None = None
@@ -166,7 +169,7 @@ class Walks(Rollouts[View]):
 
     def _length(self, rng: np.random.Generator) -> int:
         """As many steps of training go to walks of one length as to those of any other."""
-        return int(3 * ((self.config.longest + 1) / 3) ** rng.random())
+        return int(SHORTEST_WALK * ((self.config.longest + 1) / SHORTEST_WALK) ** rng.random())
 
     def _wear(self, rng: np.random.Generator) -> Wear | None:
         return Wear.drawn(rng) if rng.random() < self.config.worn else None

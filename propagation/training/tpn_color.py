@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from propagation.precision import channels_last, fast_convolutions
 from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
-from propagation.training.clips import SEQUENCE_SIDE, Pictures, sequences
+from propagation.training.clips import SEQUENCE_SIDE, Pictures, clip_paths, sequences
 from propagation.training.loop import LoopConfig, Run
 from propagation.training.losses import (
     energy_apart,
@@ -26,15 +26,15 @@ from propagation.training.losses import (
     weighted_absolute,
 )
 from propagation.training.moving_photos import MovingPhotos
-from propagation.training.rollouts import Rollouts, WalkConfig, Walks
+from propagation.training.rollouts import SHORTEST_WALK, Rollouts, WalkConfig, Walks
 from propagation.training.stills import photo_paths
 from propagation.weights import adopt, expected_tensors, load_weights, weights_path
 
 NAME = "tpn-color"
 FOLDERS = ("clips", "photos")  # the photos by way of the spatial network that it starts from
 
-# Every 23rd sequence never trains: the learning curve is drawn on them.
-HELD_OUT_EVERY = 23
+# Every 13th clip never trains, whatever the stage: the learning curve is drawn on them.
+HELD_OUT_EVERY = 13
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +89,17 @@ def loss_between(out: Mapping[str, Tensor], property_: Tensor, weights: LossWeig
     return loss + weights.error_weight * laplace_nll(out["error"] / AB_SCALE, values, truth)
 
 
-def score(model: nn.Module, material: Sequence[Pictures]) -> dict[str, float]:
-    """PSNR over a and b on walks through sequences that never train, with alignment and without."""
+def score(model: nn.Module, material: Sequence[Pictures], longest: int) -> dict[str, float]:
+    """PSNR over a and b on walks of up to `longest` frames through clips that never train, with alignment and
+    without."""
     model.eval()
     result = {}
     for name, unaligned in (("PSNR ab", 0.0), ("unaligned", 1.0)):
         rng = np.random.default_rng(0)
-        walks = Walks(material, WalkConfig(walks=2, unaligned=unaligned, worn=0))
+        walks = Walks(material, WalkConfig(walks=2, longest=longest, unaligned=unaligned, worn=0))
         errors = []
         with torch.inference_mode():
-            for _ in range(40):
+            for _ in range(2 * longest):
                 lightness, clues, color = walks.step(rng)
                 out = model(lightness, clues)
                 walks.accept(out["values"], out["error"])
@@ -129,13 +130,17 @@ def fit(
     model: TemporalPropagationNetwork, data: Path, folder: Path, recipe: TpnColorRecipe
 ) -> tuple[Run, dict[str, float]]:
     """What all stages do with the network that they start from."""
-    material = sequences(data / "clips", folder.parent / "frames", recipe.length, recipe.per_clip, recipe.side)
-    training = [m for i, m in enumerate(material) if i % HELD_OUT_EVERY]
-    held_out = material[::HELD_OUT_EVERY]
+    paths, cache = clip_paths(data / "clips"), folder.parent / "frames"
+    held_out = paths[::HELD_OUT_EVERY]
+    training, scored = (
+        [m for m in sequences(some, cache, recipe.length, recipe.per_clip, recipe.side) if len(m) > SHORTEST_WALK]
+        for some in ([path for path in paths if path not in held_out], held_out)
+    )
     photos = MovingPhotos(photo_paths(data / "photos")[0], recipe.walks.size) if recipe.walks.photos else None
     run = Run(model, folder, recipe.loop)
     walks = [Walks(training, recipe.walks, photos) for _ in range(recipe.workers)]
     losses = [partial(loss_of, model, each, recipe) for each in walks]
-    scores = run.train(losses, lambda m: score(m, held_out), channels_last(TemporalPropagationNetwork()))
+    twin = channels_last(TemporalPropagationNetwork())
+    scores = run.train(losses, lambda m: score(m, scored, recipe.walks.longest), twin)
     run.average_into(model)
     return run, scores

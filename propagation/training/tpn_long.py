@@ -2,7 +2,7 @@
 work in.
 
 What a key says of a frame grows less with the frames between them, and what has to be guessed grows; both are learned
-only where walks are as long as shots are. Clips keep 480 lines, and crops of them are shrunk by up to a half: a motion
+only where walks are as long as shots are. Clips keep 480 lines, and crops of them are shrunk by up to a third: a motion
 that is wrong is wrong by more pixels there.
 """
 

@@ -20,7 +20,7 @@ from propagation.bench.protocol import psnr, to_lab
 from propagation.precision import channels_last, fast_convolutions
 from propagation.published.tpn import PublishedTpn, PublishedTpnConfig
 from propagation.spn import AB_SCALE
-from propagation.training.clips import Pictures, sequences
+from propagation.training.clips import Pictures, clip_paths, sequences
 from propagation.training.loop import LoopConfig, Run
 from propagation.training.losses import mean_squared
 
@@ -188,7 +188,7 @@ def train(
     recipe = recipe or TpnPublishedRecipe()
     cache = cache or folder.parent / "frames"
     torch.manual_seed(recipe.loop.seed)
-    training, held_out = split(sequences(data / "clips", cache, recipe.length, recipe.per_clip))
+    training, held_out = split(sequences(clip_paths(data / "clips"), cache, recipe.length, recipe.per_clip))
     model, twin = (channels_last(PublishedTpn(recipe.model)) for _ in range(2))
     run = Run(model, folder, recipe.loop)
     losses = [lambda rng: loss_of(model, training, recipe, rng)] * recipe.workers

@@ -59,10 +59,10 @@ def hold(
     stop: int,
     *,
     carrier: Any,
-    begins: Callable[[int], bool],
+    is_cut: Callable[[int], bool],
 ) -> Iterator[Carried]:
     """Every frame gets the color of the nearest key frame of its shot."""
-    shots = list(accumulate(begins(index) for index in range(max(stop, *keyframes, 0) + 1)))
+    shots = list(accumulate(is_cut(index) for index in range(max(stop, *keyframes, 0) + 1)))
     for index in range(start, stop):
         lightness_of(index)
         near = [n for n in keyframes if shots[n] == shots[index]]
@@ -82,12 +82,12 @@ class ReadAll:
 
     def __init__(self, cuts: list[int], read: Callable[[int], Any], frames: range) -> None:
         self._frames, self._asking = map(read, frames), Lock()
-        self.found = [cut for cut in cuts if cut in frames[1:]]
+        self.cuts = [cut for cut in cuts if cut in frames[1:]]
 
-    def begins(self, index: int) -> bool:
+    def is_cut(self, index: int) -> bool:
         with self._asking:
             deque(self._frames, maxlen=0)
-        return index in self.found
+        return index in self.cuts
 
 
 def pipeline(cuts: list[int] | None = None, **other: Any) -> Pipeline:
@@ -97,7 +97,7 @@ def pipeline(cuts: list[int] | None = None, **other: Any) -> Pipeline:
         "make_hints": Hints,
         "load_carrier": lambda device: None,
         "load_light_carrier": lambda device: MotionCarrier(),
-        "search_shots": partial(ReadAll, cuts or []),
+        "search_cuts": partial(ReadAll, cuts or []),
         "carry": hold,
         "lift": lift,
     }

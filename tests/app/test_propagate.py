@@ -124,7 +124,7 @@ def test_a_shot_without_a_key_leaves_as_it_came(
     key = write_key(tmp_path / "first.png", 1)
     ran = run_cli("propagate", sequence, "--key", f"1={key}", "-o", tmp_path / "out")
     assert ran.code == 0
-    assert "2 shots" in ran.err and f"no key frame reaches frames 3 to {FRAMES - 1}" in ran.err
+    assert "A new shot begins at frame 3" in ran.err and f"no key frame reaches frames 3 to {FRAMES - 1}" in ran.err
     for index in range(3, FRAMES):
         assert np.array_equal(read_png(tmp_path / "out" / f"{index:05d}.png"), grey_frame(index))
     assert not is_grey(read_png(tmp_path / "out" / "00002.png"))

@@ -71,18 +71,33 @@ def test_a_track_that_drifts_is_anchored_in_the_key_frame_again():
     assert error < 0.25 * drifted
 
 
+class Given(MotionEstimator):
+    """Steps from frame to frame as they are given: from a frame to the one before, and from that to it."""
+
+    def __init__(self, back, forth):
+        super().__init__()
+        self.back, self.forth = back, forth
+
+    def flow(self, source, target, *, fine=True):
+        return self.back
+
+    def answer(self, source, target):
+        return self.forth
+
+
 def test_a_first_guess_out_of_the_picture_is_never_searched_from():
     seen = []
 
-    class Watched(MotionEstimator):
+    class Watched(Given):
         def refine(self, source, target, guess):
             seen.append(guess.copy())
             return super().refine(source, target, guess)
 
     light = texture()[:64, :80]
-    tracker = Tracker(light, np.dstack([light, light]), motion=Watched())
+    motion = Watched(np.full((64, 80, 2), (-40, 300), np.float32), np.zeros((64, 80, 2), np.float32))
+    tracker = Tracker(light, np.dstack([light, light]), motion=motion)
     for _ in range(4):
-        step = tracker.follow(light, np.full((64, 80, 2), (-40, 300), np.float32), np.zeros((64, 80, 2), np.float32))
+        step = tracker.follow(light)
         assert all(np.isfinite(maps).all() for maps in (step.step, step.tracks))
     for guess in seen:
         places = guess + grid(64, 80)
@@ -91,10 +106,10 @@ def test_a_first_guess_out_of_the_picture_is_never_searched_from():
 
 def test_what_came_in_over_the_border_is_not_in_the_key_frame():
     light = np.full((40, 60), 50, np.float32)  # nothing to be anchored by
-    tracker = Tracker(light, np.dstack([light, light]), motion=MotionEstimator())
     back = np.full((40, 60, 2), (-3, 0), np.float32)
+    tracker = Tracker(light, np.dstack([light, light]), motion=Given(back, -back))
     for step in range(1, 4):
-        inside = tracker.clues(tracker.follow(light, back, -back))[CLUES.index("key inside")]
+        inside = tracker.clues(tracker.follow(light))[CLUES.index("key inside")]
         tracker.accept(light, np.dstack([light, light]), np.zeros_like(light))
         assert not inside[:, : 3 * step - 1].any() and (inside[:, 3 * step + 1 :] == 1).all()
 
@@ -103,7 +118,7 @@ def test_tiny_frames_do_not_move():
     assert not MotionEstimator().flow(np.zeros((4, 9), np.uint8), np.zeros((4, 9), np.uint8)).any()
 
 
-class Unanchored(MotionEstimator):
+class Unanchored(Given):
     """Finds nothing in the key frame: the guess stands."""
 
     def refine(self, source, target, guess):
@@ -141,12 +156,14 @@ def test_clues_are_those_of_one_remap_after_another(channels, shape):
         return np.ascontiguousarray(cv2.GaussianBlur(noise, (0, 0), sigma).reshape(noise.shape))
 
     light, values = smooth(sigma=2.0), smooth(channels, sigma=2.0)
-    tracker = Tracker(light, values, motion=Unanchored())
+    motion = Unanchored(None, None)
+    tracker = Tracker(light, values, motion=motion)
     steps = []
     for _ in range(3):
         back = 12 * smooth(2)
         steps.append((back, -back + smooth(2), np.dstack([smooth(), smooth(channels), smooth()])))
-        clues = tracker.clues(tracker.follow(light, *steps[-1][:2]))
+        motion.back, motion.forth = steps[-1][:2]
+        clues = tracker.clues(tracker.follow(light))
         tracker.accept(np.ascontiguousarray(steps[-1][2][..., 0]), steps[-1][2][..., 1:-1], steps[-1][2][..., -1])
     expected = reference_steps(light, values, steps)
     assert clues.shape == expected.shape == (8 + 2 * channels, *shape)

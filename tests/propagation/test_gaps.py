@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -30,20 +32,21 @@ def test_every_frame_is_reached_from_the_keys_of_its_shot_beside_it(seed: int) -
     frames = range(start, int(rng.integers(start, last + 2)))
     asked: list[int] = []
 
-    def begins(n: int) -> bool:
+    def is_cut(n: int) -> bool:
         asked.append(n)
         return n in cuts
 
     found = []
-    for gap in gaps(keys, frames, begins):
+    for gap in gaps(keys, frames, is_cut):
         if gap.is_key:
             found += [(n, n, n) for n in gap.frames]
             continue
-        wanted = gap.frames
+        wanted: Sequence[int] = gap.frames
         if gap.left is not None:
             way = list(gap.forward())
             assert way == list(range(gap.left + 1, gap.left + 1 + len(way))), "from neighbor to neighbor"
             wanted = [n for n in way if n in gap.frames]
+            assert wanted, "nothing is carried in vain"
         if gap.right is not None:
             assert list(gap.backward()) == list(range(gap.right - 1, gap.frames.start - 1, -1))
         found += [(n, gap.left, gap.right) for n in wanted]
@@ -54,12 +57,28 @@ def test_every_frame_is_reached_from_the_keys_of_its_shot_beside_it(seed: int) -
 def test_the_end_of_a_shot_is_asked_for_frame_by_frame() -> None:
     asked: list[int] = []
 
-    def begins(n: int) -> bool:
+    def is_cut(n: int) -> bool:
         asked.append(n)
         return n == 7
 
-    (key, gap) = gaps([0], range(0, 1000), begins)
-    assert key.is_key and not asked
+    (key, gap) = gaps([0], range(0, 1000), is_cut)
+    assert key.is_key and set(asked) <= {1}
     onward = gap.forward()
-    assert next(onward) == 1 and asked == [1]
+    assert next(onward) == 1 and set(asked) == {1}
     assert list(onward) == [2, 3, 4, 5, 6] and asked[-1] == 7
+
+
+def test_one_key_a_shot_begins_before_the_cut_is_known() -> None:
+    asked: list[int] = []
+
+    def is_cut(n: int) -> bool:
+        asked.append(n)
+        return n in (30, 60)
+
+    found = gaps([0, 1000], range(0, 50), is_cut)
+    assert next(found).is_key
+    assert next(found).frames == range(1, 30) and max(asked) == 30
+    assert list(found) == [] and max(asked) == 1000
+    asked.clear()
+    assert [gap.frames for gap in gaps([0, 1000], range(0, 20), is_cut)] == [range(0, 1), range(1, 20)]
+    assert max(asked) == 30

@@ -33,7 +33,7 @@ def key(value: float) -> np.ndarray:
 
 def run(keys, start, stop, shots=()):
     carrier, grey = CountingCarrier(), np.zeros(SHAPE, np.float32)
-    found = carry(lambda n: grey, keys, start, stop, carrier=carrier, begins=set(shots).__contains__)
+    found = carry(lambda n: grey, keys, start, stop, carrier=carrier, is_cut=set(shots).__contains__)
     return list(found), carrier
 
 

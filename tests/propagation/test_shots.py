@@ -1,7 +1,8 @@
-"""Cuts are found where pictures change for good, and nowhere else."""
+"""Cuts are found where pictures change for good, and no_cuts else."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +14,20 @@ import pytest
 from numpy.typing import NDArray
 
 from propagation.color.tags import ColorTags
-from propagation.shots import RETURN_FRAMES, SHORTEST_SHOT_FRAMES, Shots, find_cuts
+from propagation.shots import RETURN_FRAMES, SHORTEST_SHOT_FRAMES, CutSearch, find_cuts
 from propagation.video.frame import Frame
 from propagation.video.reader import open_clip
 
 TAGS = ColorTags(1, 13, 0, 2)
 TIME_BASE = Fraction(1, 25)
+
+
+class _Reader:
+    def __init__(self, frames: Iterator[Frame]) -> None:
+        self._frames = frames
+
+    def read(self, _: int) -> Frame:
+        return next(self._frames)
 
 
 class Clip:
@@ -122,13 +131,39 @@ def test_a_search_that_is_asked_frame_by_frame_reads_little_ahead_and_finds_the_
     cuts = find_cuts(clip)
     assert cuts
     clip.read.clear()
-    shots, last = Shots(clip.frames()), len(clip.images)
+    search, last = CutSearch(clip.frames()), len(clip.images)
     for index in range(last):
-        assert shots.begins(index) == (index in cuts), index
-        assert len(clip.read) <= index + 1 + twice * (RETURN_FRAMES + SHORTEST_SHOT_FRAMES)
-        assert shots.finished or len(clip.read) < last or index >= last - twice * 9
-    assert shots.begins(cuts[0]) and not shots.begins(last + 5) and shots.finished
-    assert shots.found == cuts and clip.read == list(range(last))
+        assert search.is_cut(index) == (index in cuts), index
+        steady = 30 * twice < index < 45 * twice
+        lead = 3 if steady else RETURN_FRAMES + SHORTEST_SHOT_FRAMES
+        assert len(clip.read) <= index + 1 + twice * lead, index
+    assert search.is_cut(cuts[0]) and not search.is_cut(last + 5) and search.finished
+    assert search.cuts == cuts and clip.read == list(range(last))
+
+
+def test_a_long_hold_is_not_waited_for_and_hides_no_cut() -> None:
+    card, after = shot(7, 1) * 300, shot(1, 20)
+    clip = Clip(shot(0, 20) + card + after + after[-1:] * 100)
+    assert find_cuts(clip) == [20, 320]
+    clip.read.clear()
+    search = CutSearch(clip.frames())
+    assert [n for n in range(25) if search.is_cut(n)] == [20]
+    assert len(clip.read) < 60
+    assert not search.is_cut(200) and len(clip.read) <= 201
+    assert [n for n in range(300, 440) if search.is_cut(n)] == [320]
+
+
+def test_a_camera_that_rests_and_moves_on_is_one_shot() -> None:
+    images = shot(3, 60, speed=5.0)
+    assert find_cuts(Clip(images[:30] + [images[30]] * 80 + images[31:])) == []
+
+
+def test_a_finished_search_holds_on_to_nothing_that_it_read_from() -> None:
+    reader = _Reader(iter(list(Clip(shot(0, 5)).frames())))
+    search, alive = CutSearch(map(reader.read, range(5))), weakref.ref(reader)
+    del reader
+    assert not search.is_cut(99)
+    assert alive() is None
 
 
 def test_what_stops_reading_is_passed_on() -> None:
@@ -137,7 +172,7 @@ def test_what_stops_reading_is_passed_on() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Shots(frames()).begins(1)
+        CutSearch(frames()).is_cut(1)
 
 
 def test_cuts_of_a_real_film_and_not_its_explosion(shared_data: Path) -> None:

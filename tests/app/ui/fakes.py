@@ -76,8 +76,8 @@ class FakeStages:
             make_hints=FakeHints,
             load_carrier=lambda device: None,
             load_light_carrier=lambda device: MotionCarrier(),
-            search_shots=lambda read, frames: SimpleNamespace(
-                begins=self.cuts.__contains__, found=self.cuts, finished=True
+            search_cuts=lambda read, frames: SimpleNamespace(
+                is_cut=self.cuts.__contains__, cuts=self.cuts, finished=True
             ),
             carry=self._carry,
             lift=lambda ab, small, full: cv2.resize(ab, full.shape[::-1], interpolation=cv2.INTER_LINEAR),

@@ -136,7 +136,7 @@ def test_shots_are_borders_and_ranges_are_kept() -> None:
     response = estimate_response([Pair(pictures[0], light[0])])
     keys = {1: KeyLight(log_of(light[1]), response)}
     cut = {3}.__contains__
-    found = [n for n, _ in carry_light(pictures.__getitem__, keys, 0, 5, carrier=MotionCarrier(), begins=cut)]
+    found = [n for n, _ in carry_light(pictures.__getitem__, keys, 0, 5, carrier=MotionCarrier(), is_cut=cut)]
     assert found == [0, 1, 2]
     assert [n for n, _ in carry_light(pictures.__getitem__, keys, 2, 3, carrier=MotionCarrier())] == [2]
 

@@ -141,7 +141,7 @@ def test_frames_come_from_the_reader_and_are_kept(tmp_path):
     first = clips.still_frames(folder, cache, 3)
     assert [int(f.mean()) for f in first] == [20, 80, 140]
     assert all(np.array_equal(a, b) for a, b in zip(first, clips.still_frames(folder, cache, 3), strict=True))
-    (run,) = clips.sequences(folder, cache, 4, 1)
+    (run,) = clips.sequences(clips.clip_paths(folder), cache, 4, 1)
     assert [int(f.mean()) // 20 for f in run] == [2, 3, 4, 5]
     assert Path(cache / "walk_shot_4_0of1_320.npy").exists()
 
@@ -151,7 +151,7 @@ def test_sequences_are_of_one_shot(tmp_path):
     for i in range(20):
         frame = np.roll(picture(3 if i < 7 else 4, 90, 160), 2 * i, axis=1)
         cv2.imwrite(str(tmp_path / "clips" / "cut" / f"{i:05d}.png"), frame[..., ::-1])
-    (run,) = clips.sequences(tmp_path / "clips", tmp_path / "cache", 20, 1, 90)
+    (run,) = clips.sequences([tmp_path / "clips" / "cut"], tmp_path / "cache", 20, 1, 90)
     wanted = [np.roll(picture(4, 90, 160), 2 * i, axis=1) for i in range(7, 20)]
     np.testing.assert_array_equal(run, np.stack(wanted))
 

@@ -15,7 +15,6 @@ RECIPES = {
     "tpn-belief": ("propagation.training.tpn_belief", "TpnBeliefRecipe"),
     "tpn-color": ("propagation.training.tpn_color", "TpnColorRecipe"),
     "tpn-hdr": ("propagation.training.tpn_hdr", "TpnHdrRecipe"),
-    "tpn-long": ("propagation.training.tpn_long", "TpnLongRecipe"),
     "tpn-photos": ("propagation.training.tpn_photos", "TpnPhotosRecipe"),
     "tpn-published": ("propagation.training.tpn_published", "TpnPublishedRecipe"),
 }

@@ -62,17 +62,15 @@ def still_frames(folder: Path, cache: Path, per_clip: int) -> list[Pictures]:
     return out
 
 
-def sequences(
-    paths: Sequence[Path], cache: Path, length: int, per_clip: int, side: int = SEQUENCE_SIDE
-) -> list[Pictures]:
+def sequences(paths: Sequence[Path], cache: Path, length: int, per_clip: int) -> list[Pictures]:
     """Up to `per_clip` runs of at most `length` consecutive frames of every clip of `paths`, each (T, H, W, 3) of one
-    shot, its shorter side at most `side`, memory-mapped from `cache`."""
+    shot, its shorter side at most `SEQUENCE_SIDE`, memory-mapped from `cache`."""
     out: list[Pictures] = []
     cache.mkdir(parents=True, exist_ok=True)
     for path in paths:
         count = None
         for part in range(per_clip):
-            kept = cache / f"{path.stem}_shot_{length}_{part}of{per_clip}_{side}.npy"
+            kept = cache / f"{path.stem}_shot_{length}_{part}of{per_clip}.npy"
             if not kept.exists():
                 count = count or _count(path)
                 span = min(length, count)
@@ -84,12 +82,12 @@ def sequences(
                     else min(part * span, count - span)
                 )
                 first = min(max(first, 0), count - span)
-                np.save(kept, _longest_shot(path, first, first + span, side), allow_pickle=False)
+                np.save(kept, _longest_shot(path, first, first + span), allow_pickle=False)
             out.append(np.load(kept, mmap_mode="r", allow_pickle=False))
     return out
 
 
-def _longest_shot(path: Path, start: int, stop: int, side: int) -> Pictures:
+def _longest_shot(path: Path, start: int, stop: int) -> Pictures:
     """Of the frames start <= n < stop those of the longest shot: a walk across a cut teaches nothing."""
     from propagation.shots import find_cuts
     from propagation.video.reader import open_clip
@@ -97,4 +95,4 @@ def _longest_shot(path: Path, start: int, stop: int, side: int) -> Pictures:
     with open_clip(path) as clip:
         bounds = [start, *find_cuts(clip, start, stop), stop]
     first, last = max(pairwise(bounds), key=lambda shot: shot[1] - shot[0])
-    return np.stack([shrink(image, side) for _, image in _read(path, set(range(first, last)))])
+    return np.stack([shrink(image, SEQUENCE_SIDE) for _, image in _read(path, set(range(first, last)))])

@@ -37,7 +37,6 @@ class MotionRanges:
     cutout_side: tuple[float, float] = (0.15, 0.7)  # of the picture's
     cutout_px: float = 8.0
     quality: tuple[int, int] = (50, 95)  # of JPEG
-    lively: int = 24  # in scenes of more frames everything moves more slowly, and ends as far away
 
 
 @dataclass(frozen=True)
@@ -142,12 +141,11 @@ class MovingPhotos:
     ) -> _Layer:
         """`place`, in the frame, is where the layer's middle is halfway."""
         ranges, half = self._ranges, frames / 2
-        pace = min(1.0, ranges.lively / frames)
-        speed = pace * rng.uniform(0, 1) ** 2 * pan_px  # most things move slowly
+        speed = rng.uniform(0, 1) ** 2 * pan_px  # most things move slowly
         angle = rng.uniform(0, 2 * np.pi)
         step = speed * np.array((np.cos(angle), np.sin(angle)))
-        gain = pace * rng.uniform(-1, 1, 2) * ranges.faster * speed
-        turn, growth = pace * rng.uniform(-1, 1) * ranges.turn, pace * rng.uniform(-1, 1) * ranges.growth
+        gain = rng.uniform(-1, 1, 2) * ranges.faster * speed
+        turn, growth = rng.uniform(-1, 1) * ranges.turn, rng.uniform(-1, 1) * ranges.growth
         start = place - step * half - gain * half**2 / 2
         scale /= float(np.exp(growth * half))
         return _Layer(picture, cover, start, step, gain, float(turn), float(growth), scale)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from propagation.alignment import MotionEstimator, Tracker
 from propagation.bench.protocol import to_lab
-from propagation.training.clips import Pictures, shrink
+from propagation.training.clips import Pictures
 from propagation.training.film import Wear
 from propagation.training.moving_photos import MovingPhotos
 
@@ -32,7 +32,6 @@ SHORTEST_WALK = 3  # frames from the key
 @dataclass(frozen=True)
 class WalkConfig:
     size: int = 256
-    widest: float = 1.0  # crops are up to this many times as wide, and shrunk to that size
     walks: int = 4
     longest: int = 23  # frames from the key
     unaligned: float = 0.1  # share of walks whose candidates stand still
@@ -42,7 +41,7 @@ class WalkConfig:
 
 @dataclass(frozen=True)
 class _View:
-    """How a walk sees its sequence: a crop, perhaps shrunk or mirrored, with other saturation, and worn as film is."""
+    """How a walk sees its sequence: a crop, perhaps mirrored, with other saturation, and worn as film is."""
 
     sequence: Pictures  # (T, H, W, 3), 8-bit RGB
     size: int
@@ -56,10 +55,10 @@ class _View:
         crop = picture[self.window]
         if self.mirror:
             crop = crop[:, ::-1]
-        missing = [window.stop - window.start - d for window, d in zip(self.window, crop.shape, strict=False)]
+        missing = [self.size - d for d in crop.shape[:2]]
         if any(missing):
             crop = np.pad(crop, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-        return shrink(crop, self.size)
+        return np.ascontiguousarray(crop)
 
     def frame(self, index: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """L* (size, size) and a, b (size, size, 2) of a frame."""
@@ -153,23 +152,19 @@ class Walks(Rollouts[View]):
         """A random crop of a random sequence, and the frames to walk through."""
         sequence = self.material[int(rng.integers(len(self.material)))]
         count, h, w = sequence.shape[:3]
-        side = round(self.config.size * self.config.widest ** rng.random())
-        y, x = int(rng.integers(max(1, h - side + 1))), int(rng.integers(max(1, w - side + 1)))
-        length = min(self._length(rng), count - 1)
+        size = self.config.size
+        y, x = int(rng.integers(max(1, h - size + 1))), int(rng.integers(max(1, w - size + 1)))
+        length = int(rng.integers(SHORTEST_WALK, min(self.config.longest, count - 1) + 1))
         first = int(rng.integers(count - length))
-        window = (slice(y, y + side), slice(x, x + side))
-        view = _View(sequence, self.config.size, window, bool(rng.random() < 0.5), _saturation(rng), self._wear(rng))
+        window = (slice(y, y + size), slice(x, x + size))
+        view = _View(sequence, size, window, bool(rng.random() < 0.5), _saturation(rng), self._wear(rng))
         return view, list(range(first, first + length + 1))
 
     def _through_photos(self, rng: np.random.Generator) -> tuple[View, list[int]]:
         assert self.photos is not None
-        length = self._length(rng)
+        length = int(rng.integers(SHORTEST_WALK, self.config.longest + 1))
         view = self.photos.scene(length + 1, _saturation(rng), self._wear(rng), rng)
         return view, list(range(length + 1))
-
-    def _length(self, rng: np.random.Generator) -> int:
-        """As many steps of training go to walks of one length as to those of any other."""
-        return int(SHORTEST_WALK * ((self.config.longest + 1) / SHORTEST_WALK) ** rng.random())
 
     def _wear(self, rng: np.random.Generator) -> Wear | None:
         return Wear.drawn(rng) if rng.random() < self.config.worn else None

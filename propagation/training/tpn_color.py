@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from propagation.precision import channels_last, fast_convolutions
 from propagation.spn import AB_SCALE
 from propagation.tpn import TemporalPropagationNetwork
-from propagation.training.clips import SEQUENCE_SIDE, Pictures, clip_paths, sequences
+from propagation.training.clips import Pictures, clip_paths, sequences
 from propagation.training.loop import LoopConfig, Run
 from propagation.training.losses import (
     energy_apart,
@@ -56,7 +56,6 @@ class TpnColorRecipe(LossWeights):
     start: str = "spn-color"  # the spatial network that it starts from
     length: int = 24  # frames of a sequence
     per_clip: int = 4
-    side: int = SEQUENCE_SIDE
 
 
 def loss_of(
@@ -133,7 +132,7 @@ def fit(
     paths, cache = clip_paths(data / "clips"), folder.parent / "frames"
     held_out = paths[::HELD_OUT_EVERY]
     training, scored = (
-        [m for m in sequences(some, cache, recipe.length, recipe.per_clip, recipe.side) if len(m) > SHORTEST_WALK]
+        [m for m in sequences(some, cache, recipe.length, recipe.per_clip) if len(m) > SHORTEST_WALK]
         for some in ([path for path in paths if path not in held_out], held_out)
     )
     photos = MovingPhotos(photo_paths(data / "photos")[0], recipe.walks.size) if recipe.walks.photos else None

@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from propagation.alignment import CLUES
 from propagation.bench.panoramas import FOLDER, VALIDATION, training_panoramas
 from propagation.bench.protocol import to_lab
-from propagation.training import clips, spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_long, tpn_photos
+from propagation.training import clips, spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_photos
 from propagation.training.film import age
 from propagation.training.hints import sample_hints
 from propagation.training.losses import srgb_of_lab
@@ -25,7 +25,7 @@ PANORAMAS = f"hdr/{FOLDER}"
 TRAINABLE = {"photos", "clips", PANORAMAS}
 
 
-@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_long, tpn_photos])
+@pytest.mark.parametrize("recipe", [spn_color, spn_published, tpn_belief, tpn_color, tpn_hdr, tpn_photos])
 def test_recipes_and_shipped_weights_name_no_folder_that_may_not_train(recipe):
     assert set(recipe.FOLDERS) <= TRAINABLE
     header = read_header(weights_path(recipe.NAME))
@@ -101,10 +101,10 @@ def moving(frames: int = 6) -> clips.Pictures:
     return np.stack([big[10 : 10 + 90, 3 * t : 3 * t + 120] for t in range(frames)])
 
 
-@pytest.mark.parametrize(("size", "widest"), [(64, 1.0), (128, 1.0), (60, 1.5)])
-def test_walks_follow_the_motion_whichever_way_and_however_mirrored(size, widest):
+@pytest.mark.parametrize("size", [64, 128])
+def test_walks_follow_the_motion_whichever_way_and_however_mirrored(size):
     """With the truth handed back as the result, the previous frame's candidate must stay near the truth."""
-    walks = Walks([moving()], WalkConfig(size=size, widest=widest, walks=3, longest=5, unaligned=0, worn=0))
+    walks = Walks([moving()], WalkConfig(size=size, walks=3, longest=5, unaligned=0, worn=0))
     rng = np.random.default_rng(0)
     still, moved = [], []
     before = None
@@ -143,7 +143,7 @@ def test_frames_come_from_the_reader_and_are_kept(tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(first, clips.still_frames(folder, cache, 3), strict=True))
     (run,) = clips.sequences(clips.clip_paths(folder), cache, 4, 1)
     assert [int(f.mean()) // 20 for f in run] == [2, 3, 4, 5]
-    assert Path(cache / "walk_shot_4_0of1_320.npy").exists()
+    assert Path(cache / "walk_shot_4_0of1.npy").exists()
 
 
 def test_sequences_are_of_one_shot(tmp_path):
@@ -151,17 +151,9 @@ def test_sequences_are_of_one_shot(tmp_path):
     for i in range(20):
         frame = np.roll(picture(3 if i < 7 else 4, 90, 160), 2 * i, axis=1)
         cv2.imwrite(str(tmp_path / "clips" / "cut" / f"{i:05d}.png"), frame[..., ::-1])
-    (run,) = clips.sequences([tmp_path / "clips" / "cut"], tmp_path / "cache", 20, 1, 90)
+    (run,) = clips.sequences([tmp_path / "clips" / "cut"], tmp_path / "cache", 20, 1)
     wanted = [np.roll(picture(4, 90, 160), 2 * i, axis=1) for i in range(7, 20)]
     np.testing.assert_array_equal(run, np.stack(wanted))
-
-
-def test_walks_are_of_every_length_up_to_the_longest():
-    config = WalkConfig(size=32, walks=1, longest=40, unaligned=1.0, worn=0)
-    walks, rng = Walks([np.zeros((60, 32, 32, 3), np.uint8)], config), np.random.default_rng(0)
-    lengths = [len(walks.start(rng).order) - 1 for _ in range(400)]
-    assert min(lengths) == 3 and max(lengths) > 35 and max(lengths) <= 40
-    assert sum(length < 12 for length in lengths) > 180  # short ones often, so that each length gets as many steps
 
 
 def test_the_loss_sees_the_same_srgb_as_opencv():

@@ -82,7 +82,11 @@ class Propagation(QObject):
                 device=device,
                 size=project.settings.work_size or WORK_SIZE,
             )
-            return (yield from carry_job(settings, cancel, stages))
+            try:
+                return (yield from carry_job(settings, cancel, stages))
+            finally:
+                # What is not finished holds on to the frames that it reads from.
+                self._searches = {place: search for place, search in self._searches.items() if search.finished}
 
         self.runner.start(job)
         return True
@@ -94,8 +98,6 @@ class Propagation(QObject):
 
         def search_cuts(read: Callable[[int], Any], frames: range) -> Cuts:
             place = (mark, frames)
-            # What is not finished holds on to what it reads from, so only this run and finished ones of its clip stay.
-            self._searches = {k: v for k, v in self._searches.items() if v.finished and k[0] == mark}
             if place not in self._searches:
                 self._searches[place] = stages.search_cuts(read, frames)
             return self._searches[place]

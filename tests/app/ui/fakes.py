@@ -69,6 +69,7 @@ class FakeStages:
         self.carried: list[int] = []
         self.fail_at: int | None = None
         self.cuts: list[int] = []
+        self.searches, self.search_ends = 0, True
 
     def pipeline(self) -> Pipeline:
         return Pipeline(
@@ -76,15 +77,17 @@ class FakeStages:
             make_hints=FakeHints,
             load_carrier=lambda device: None,
             load_light_carrier=lambda device: MotionCarrier(),
-            search_cuts=lambda read, frames: SimpleNamespace(
-                is_cut=self.cuts.__contains__, cuts=self.cuts, finished=True
-            ),
+            search_cuts=self._search,
             carry=self._carry,
             lift=lambda ab, small, full: cv2.resize(ab, full.shape[::-1], interpolation=cv2.INTER_LINEAR),
         )
 
     def load(self) -> tuple[Pipeline, Any]:
         return self.pipeline(), self.densifier
+
+    def _search(self, read: Callable[[int], Any], frames: range) -> Any:
+        self.searches += 1
+        return SimpleNamespace(is_cut=self.cuts.__contains__, cuts=self.cuts, finished=self.search_ends)
 
     def _carry(
         self, at: Callable[[int], np.ndarray], keys: Mapping[int, Any], start: int, stop: int, **_: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PySide6.QtCore import Qt
 
 from app.results import FrameState
@@ -90,6 +91,22 @@ def test_the_journey_of_a_restorer(
     qtbot.waitUntil(lambda: window.playback.frame == FRAMES - 1)
     qtbot.waitUntil(lambda: not window.playback.playing)
     assert answers == [], "no message box interrupted the work"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_cuts_are_searched_for_once_and_a_search_that_has_not_ended_is_let_go(
+    opened: MainWindow, mouse: Mouse, press, qtbot, stages: FakeStages, ends: bool
+) -> None:
+    window, stages.search_ends = opened, ends
+    for y in (20, 30):
+        qtbot.waitUntil(lambda: window.canvas.can_paint)
+        mouse.stroke((20, y), (40, y))
+        qtbot.waitUntil(lambda: is_colored(window, 0))
+        press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: not window.propagation.running)
+        assert is_colored(window, FRAMES - 1)
+    assert stages.searches == (1 if ends else 2)
+    assert all(search.finished for search in window.propagation._searches.values())
 
 
 def test_an_export_of_known_colors_carries_nothing_again(

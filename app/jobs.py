@@ -7,6 +7,7 @@ however it ends. There is no Qt and no terminal in here.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,12 +123,16 @@ def propagate_job(
         source = stack.enter_context(clip.again())
         yield from run.check(source)
         writer = stack.enter_context(run.open_output())
-        device = machine.choose_device(settings.device)
-        densifier = stages.load_densifier(device) if run.needs_filling else None
-        carrier = stages.load_carrier(device)
         lightness = LightnessReader(source, run.shape, cancel, lent_bytes=LENT_BYTES)
-        dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         search = search_cuts(lightness, run.frames, settings.keyframes, stages)
+        with machine.side_by_side(), ThreadPoolExecutor(1, "frames") as aside:
+            # The frames that the first new one waits for are read while the networks are loaded.
+            first_ones = aside.submit(search.is_cut, min(run.frames.start, *run.key_indices) + 1)
+            device = machine.choose_device(settings.device)
+            densifier = stages.load_densifier(device) if run.needs_filling else None
+            carrier = stages.load_carrier(device)
+            first_ones.result()
+        dense = yield from make_dense(settings.keyframes, run.read, lightness, densifier, stages, cancel)
         start, stop = run.frames.start, run.frames.stop
         carried = stages.carry(lightness.at, dense, start, stop, carrier=carrier, is_cut=search.is_cut)
         stack.enter_context(machine.side_by_side())
@@ -157,6 +162,11 @@ class _Propagation:
         self._by_index = {keyframe.index: keyframe for keyframe in settings.keyframes}
         check_keyframes(settings.keyframes, self.info.frame_count)
         refuse_own_input(settings, self.info, self.frames)
+
+    @property
+    def key_indices(self) -> list[int]:
+        """The key frames, in order."""
+        return sorted(self._by_index)
 
     @property
     def needs_filling(self) -> bool:

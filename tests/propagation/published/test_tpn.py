@@ -168,8 +168,12 @@ def test_the_ablation_judges_every_switch_on_whole_clips(tmp_path: Path) -> None
 def test_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def few(folder: Path, cache: Path, length: int, per_clip: int) -> list[np.ndarray]:
-        asked.append((folder, cache))
+    clip = tmp_path / "data" / "clips" / "clip.mp4"
+    clip.parent.mkdir(parents=True)
+    clip.touch()
+
+    def few(paths: list[Path], cache: Path, length: int, per_clip: int) -> list[np.ndarray]:
+        asked.append((paths, cache))
         return material(24)
 
     monkeypatch.setattr("propagation.training.tpn_published.sequences", few)
@@ -182,7 +186,7 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.M
     first, scores = train(tmp_path / "data", tmp_path / "runs" / "x", recipe(0.001), say=said.append)
     again, _ = train(tmp_path / "data", tmp_path / "runs" / "x", recipe(first.seconds / 60 + 0.001), say=said.append)
     assert again.iterations > first.iterations > 0
-    assert asked[0] == (tmp_path / "data" / "clips", tmp_path / "runs" / "frames")
+    assert asked[0] == ([clip], tmp_path / "runs" / "frames")
     assert set(scores) >= {"PSNR ab at 1", "energy at 1"} and said
 
 

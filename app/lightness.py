@@ -57,9 +57,7 @@ class LightnessReader:
 
     def at(self, index: int) -> Float:
         """L* of frame `index`. Raises what reading raises, and Cancelled."""
-        self._cancel.check()
-        if self._closed:
-            raise Cancelled
+        self._check()
         with self._reading:
             if index not in self._kept:
                 self._keep(self._read(index))
@@ -68,13 +66,16 @@ class LightnessReader:
 
     def frame(self, index: int) -> Frame:
         """Frame `index` itself; its L* is kept. Raises as `at` does."""
-        self._cancel.check()
-        if self._closed:
-            raise Cancelled
+        self._check()
         with self._reading:
             frame = self._read(index)
             self._keep(frame)
             return frame
+
+    def _check(self) -> None:
+        self._cancel.check()
+        if self._closed:
+            raise Cancelled
 
     def _keep(self, frame: Frame) -> None:
         self._lend(frame)

@@ -1,4 +1,4 @@
-"""The stages that the command line's propagation and the window's share: shots, and key frames made dense."""
+"""The stages that the command line and the window share: the search for cuts, and key frames made dense."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class CutNews:
 
     def words(self) -> str:
         """Of the cuts found since it was asked last; empty where there are none."""
-        new = [str(cut) for cut in self._search.cuts if cut > self._told]
+        new = [cut for cut in self._search.cuts if cut > self._told]
         if not new:
             return ""
-        self._told = int(new[-1])
-        return f"A new shot begins at frame {new[0]}." if len(new) == 1 else f"New shots begin at {', '.join(new)}."
+        self._told = new[-1]
+        return f"A new shot begins at frame {' and at '.join(map(str, new))}."
 
 
 def make_dense(

@@ -86,7 +86,7 @@ class Pursuit:
         if self._placed.device != "cpu":
             return None
         with torch.inference_mode(), fast_convolutions():
-            return self._placed.spare.describe(torch.from_numpy(light)[None, None])
+            return self._placed.spare.describe(torch.from_numpy(np.ascontiguousarray(light))[None, None])
 
     def carry(
         self, index: int, light: Floats, followed: Followed, picture: Description | None = None

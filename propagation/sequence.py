@@ -16,7 +16,7 @@ from kernels.fallback import Placed
 from propagation.alignment import MotionEstimator
 from propagation.densify import Dense, confidence_of
 from propagation.errors import HintError
-from propagation.gaps import Gap, gaps, no_cuts
+from propagation.gaps import Gap, IsCut, gaps, no_cuts
 from propagation.precision import channels_last, fast_weights
 from propagation.pursuit import Followed, Pursuit
 from propagation.spn import Description
@@ -147,7 +147,7 @@ def carry(
     stop: int,
     *,
     carrier: Carrier,
-    is_cut: Callable[[int], bool] = no_cuts,
+    is_cut: IsCut = no_cuts,
 ) -> Iterator[Carried]:
     """The property on every frame start <= n < stop whose shot has a key frame, in order.
 

@@ -49,8 +49,8 @@ class CutSearch:
     def __init__(self, frames: Iterable[Frame]) -> None:
         self._frames = iter(frames)
         self._search = _Search()
-        self._before: list[int] = []  # cuts up to the last long hold, and where that was
-        self._held_at = self._last_read = -1
+        self._before: list[int] = []  # cuts up to the last long hold
+        self._known_before = self._last_read = -1  # the first: by that hold
         self._asking = Lock()
         self.finished = False
 
@@ -68,7 +68,7 @@ class CutSearch:
 
     def _answer(self, index: int) -> bool | None:
         """None while it is not known."""
-        known_before = sys.maxsize if self.finished else max(self._held_at, self._search.known_before)
+        known_before = sys.maxsize if self.finished else max(self._known_before, self._search.known_before)
         if index in self._search.cuts or index in self._before:
             # One that follows closely would take its place.
             return index in self.cuts if index + SHORTEST_SHOT_FRAMES <= known_before else None
@@ -90,7 +90,7 @@ class CutSearch:
             # Nobody waits for what comes after so long a hold: what it began with is judged, and a new search begins.
             self._search.finish()
             self._before += self._search.cuts
-            self._search, self._held_at = _Search(), frame.index
+            self._search, self._known_before = _Search(), frame.index + 1
             self._search.see(frame.index, small)
 
 

@@ -125,16 +125,24 @@ def begun_from(recipe: TpnColorRecipe) -> TemporalPropagationNetwork:
     return model
 
 
-def fit(
-    model: TemporalPropagationNetwork, data: Path, folder: Path, recipe: TpnColorRecipe
-) -> tuple[Run, dict[str, float]]:
-    """What all stages do with the network that they start from."""
+def clips_to_train_and_score(
+    data: Path, folder: Path, recipe: TpnColorRecipe
+) -> tuple[list[Pictures], list[Pictures]]:
+    """Sequences of the clips that train, and of those that never do."""
     paths, cache = clip_paths(data / "clips"), folder.parent / "frames"
     held_out = paths[::HELD_OUT_EVERY]
     training, scored = (
         [m for m in sequences(some, cache, recipe.length, recipe.per_clip) if len(m) > SHORTEST_WALK]
         for some in ([path for path in paths if path not in held_out], held_out)
     )
+    return training, scored
+
+
+def fit(
+    model: TemporalPropagationNetwork, data: Path, folder: Path, recipe: TpnColorRecipe
+) -> tuple[Run, dict[str, float]]:
+    """What all stages do with the network that they start from."""
+    training, scored = clips_to_train_and_score(data, folder, recipe)
     photos = MovingPhotos(photo_paths(data / "photos")[0], recipe.walks.size) if recipe.walks.photos else None
     run = Run(model, folder, recipe.loop)
     walks = [Walks(training, recipe.walks, photos) for _ in range(recipe.workers)]

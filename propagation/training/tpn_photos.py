@@ -16,7 +16,7 @@ import torch
 
 from propagation.training.loop import LoopConfig, Run
 from propagation.training.rollouts import WalkConfig
-from propagation.training.tpn_color import FOLDERS, TpnColorRecipe, begun_from, fit
+from propagation.training.tpn_color import FOLDERS, TpnColorRecipe, begun_from, clips_to_train_and_score, fit, score
 
 __all__ = ["FOLDERS", "NAME", "TpnPhotosRecipe", "train"]
 
@@ -34,10 +34,12 @@ class TpnPhotosRecipe(TpnColorRecipe):
 
 
 def train(data: Path, folder: Path, recipe: TpnPhotosRecipe | None = None) -> tuple[Run, dict[str, float]]:
-    """Trains (or goes on training) in `folder` from the data collection `data`; returns the run and its last scores."""
+    """Trains (or goes on training) in `folder` from the data collection `data`; returns the run and the scores of what
+    it ends with."""
     recipe = recipe or TpnPhotosRecipe()
-    run, scores = fit(begun_from(recipe), data, folder, recipe)
+    run, _ = fit(begun_from(recipe), data, folder, recipe)
     with torch.no_grad():
         for learned, known in zip(run.model.parameters(), begun_from(recipe).parameters(), strict=True):
             learned.lerp_(known, recipe.of_start)
-    return run, scores
+    _, scored = clips_to_train_and_score(data, folder, recipe)
+    return run, score(run.model, scored, recipe.walks.longest)
